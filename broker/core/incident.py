@@ -1,0 +1,48 @@
+"""Keys that fail together: one alert with one root cause, instead of one a key."""
+
+from collections.abc import Iterable
+
+IN_USE_S = 10 * 60.0
+"""A key counts as in use this long after its last lease."""
+
+TOGETHER_S = 60.0
+"""Rejections this close to each other belong together."""
+
+SHARE = 0.5
+
+
+class KeyUse:
+    """Which keys this replica leased lately, and which of them were rejected, by owner class."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, dict[str, float]] = {}
+        self._rejected: dict[str, dict[str, float]] = {}
+
+    def note_used(self, owner_class: str, key_id: str, now: float) -> None:
+        """Remember that a key was leased."""
+        self._used.setdefault(owner_class, {})[key_id] = now
+
+    def note_rejected(self, owner_class: str, key_id: str, now: float) -> tuple[str, ...]:
+        """Remember a rejection; return the keys of the incident it completes, or none."""
+        used = _since(self._used.setdefault(owner_class, {}), now - IN_USE_S)
+        rejected = self._rejected.setdefault(owner_class, {})
+        rejected[key_id] = now
+        together = _since(rejected, now - TOGETHER_S)
+        in_use = used.keys() | together.keys()
+        return tuple(sorted(together)) if len(together) >= SHARE * len(in_use) else ()
+
+    def note_healed(self, owner_class: str, key_id: str) -> None:
+        """Forget a rejection that is over."""
+        self._rejected.get(owner_class, {}).pop(key_id, None)
+
+
+def is_over(key_ids: Iterable[str], rejected_now: set[str]) -> bool:
+    """Has an incident ended: fewer than half of its keys are still rejected."""
+    keys = list(key_ids)
+    return sum(key_id in rejected_now for key_id in keys) < SHARE * len(keys)
+
+
+def _since(times: dict[str, float], oldest: float) -> dict[str, float]:
+    for key_id in [key_id for key_id, at in times.items() if at < oldest]:
+        del times[key_id]
+    return times

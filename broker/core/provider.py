@@ -1,0 +1,21 @@
+"""A configured API endpoint that keys belong to."""
+
+from dataclasses import dataclass
+
+from broker.core.denial import Target
+from broker.core.dialect import Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider by its configured name; it speaks the `dialect` of a catalogue file.
+
+    `base_url` is its own or its dialect's. `models` are those an operator configured by name;
+    `fallbacks` are offered first when the provider has nothing to lease.
+    """
+
+    name: str
+    dialect: Dialect
+    base_url: str
+    models: tuple[str, ...] = ()
+    fallbacks: tuple[Target, ...] = ()

@@ -1,0 +1,1 @@
+"""Use cases: what happens when a gateway, an operator or the clock asks for something."""

@@ -1,0 +1,165 @@
+"""Which key of one upstream, now: every filter in its order, for real and for explanations."""
+
+from dataclasses import dataclass
+from random import Random
+
+from broker.core.admission import Admission, Block, upstream_scopes
+from broker.core.circuit import FOREVER
+from broker.core.denial import Denial, Target, deny, precedence
+from broker.core.pool import Candidate, Pool
+from broker.core.scope import Upstream
+from broker.core.selection import Pick, choose
+from broker.core.words import DenialReason
+from broker.services.acquisition import AcquireRequest
+from broker.services.health import HealthBook
+from broker.services.keyring import Keyring
+from broker.services.marks import Marks
+from broker.services.pacing import Pacing
+
+STATE_NAMES = {
+    DenialReason.COOLING_DOWN: "cooling_down",
+    DenialReason.AT_CAPACITY: "at_capacity",
+    DenialReason.TRIAL_BUSY: "trial_busy",
+    DenialReason.EXHAUSTED: "exhausted",
+    DenialReason.QUARANTINED: "quarantined",
+    DenialReason.RESTRICTED: "restricted",
+    DenialReason.ALL_DISABLED: "disabled",
+}
+
+
+@dataclass(slots=True)
+class Look:
+    """One look at an upstream's pool for one caller: what its endpoints said is asked once."""
+
+    target: Target
+    principal: str
+    request: AcquireRequest
+    pool: Pool
+    now: float
+    endpoints: dict[str, Admission]
+    excluded: frozenset[str]
+
+    def close(self, endpoint: str, block: Block) -> None:
+        """Refuse an endpoint for this caller."""
+        self.endpoints[endpoint] = Admission(block=block)
+
+    def closed(self) -> dict[str, Block]:
+        """The endpoints that refuse this caller."""
+        return {
+            endpoint: admission.block
+            for endpoint, admission in self.endpoints.items()
+            if admission.block is not None
+        }
+
+
+class Choosing:
+    """Applies the filters to a pool."""
+
+    def __init__(
+        self, keyring: Keyring, health: HealthBook, marks: Marks, pacing: Pacing, random: Random
+    ) -> None:
+        self._keyring = keyring
+        self._health = health
+        self._marks = marks
+        self._pacing = pacing
+        self._random = random
+
+    def look(self, target: Target, principal: str, request: AcquireRequest, now: float) -> Look:
+        """Begin to look at a target's pool; raises ProviderUnknownError."""
+        self._keyring.provider(target.provider)
+        pool = self._keyring.pool(*target)
+        endpoints = {
+            upstream.endpoint: self.upstream_admission(upstream, principal, now)
+            for upstream in pool.endpoints
+        }
+        excluded = frozenset((*request.excluded, *request.tried))
+        return Look(target, principal, request, pool, now, endpoints, excluded)
+
+    def pick(self, look: Look) -> Pick | None:
+        """The candidate that every filter admits, if there is one."""
+        if self._marks.disabled_upstream(*look.target):
+            return None
+        closed = look.closed()
+        if closed and len(closed) == len(look.endpoints):
+            return None
+        return choose(
+            look.pool,
+            lambda candidate: self.judge(look, candidate),
+            look.now,
+            self._random,
+            excluded=look.excluded,
+            closed_endpoints=closed,
+            affinity_key=look.request.affinity_key,
+        )
+
+    def judge(self, look: Look, candidate: Candidate) -> Admission:
+        """What marks, circuits, ramps and rates say of one candidate."""
+        key = candidate.key
+        if self._marks.disabled_key(key.key_id):
+            return Admission(block=Block(DenialReason.ALL_DISABLED, FOREVER))
+        own = self._health.admit(key.provider, candidate.scopes, look.now)
+        above = look.endpoints[candidate.upstream.endpoint]
+        if own.block is not None:
+            return own
+        ramps = self._health.of(key.provider).ramps
+        block = ramps.block(own.ramps, look.now) if own.ramps else None
+        block = block or self._pacing.block(key, look.request.estimated_tokens, look.now)
+        if block is not None:
+            return Admission(block=block)
+        if not above.permits and not above.ramps:
+            return own
+        return Admission(None, own.permits + above.permits, own.ramps + above.ramps)
+
+    def upstream_admission(self, upstream: Upstream, principal: str, now: float) -> Admission:
+        """What the circuits and ramps over an upstream say to one caller."""
+        scopes = upstream_scopes(upstream, principal)
+        admission = self._health.admit(upstream.provider, scopes, now)
+        if admission.block is None and admission.ramps:
+            block = self._health.of(upstream.provider).ramps.block(admission.ramps, now)
+            if block is not None:
+                return Admission(block=block)
+        return admission
+
+    def denial(self, look: Look) -> Denial:
+        """Why `pick` found nothing, as an answer."""
+        pool = look.pool
+        provider = self._keyring.provider(look.target.provider)
+        block = precedence(self._blocks(look))
+        counts = {STATE_NAMES[reason]: number for reason, number in pool.counts().items()}
+        dialect = provider.dialect
+        help_url = (
+            dialect.status_url if block.reason is DenialReason.UPSTREAM_OPEN else dialect.help_url
+        )
+        return deny(block, look.target, look.now, keys_by_state=counts, help_url=help_url)
+
+    def is_leasable(self, target: Target, principal: str, tenant: str, now: float) -> bool:
+        """Could this caller lease the target right now, claims aside?"""
+        request = AcquireRequest(target, tenant)
+        return self.pick(self.look(target, principal, request, now)) is not None
+
+    def _blocks(self, look: Look) -> list[Block]:
+        """Every reason at hand why this upstream has nothing."""
+        if self._marks.disabled_upstream(*look.target):
+            return [Block(DenialReason.ALL_DISABLED, FOREVER)]
+        if not len(look.pool):
+            has_keys = bool(self._keyring.keys(look.target.provider))
+            reason = DenialReason.MODEL_NOT_ALLOWED if has_keys else DenialReason.NO_KEYS
+            return [Block(reason, FOREVER)]
+        closed = list(look.closed().values())
+        if len(closed) == len(look.endpoints):
+            return closed
+        self._park_excluded(look)
+        blocks = closed + look.pool.blocks()
+        if look.pool.has_ready() and not closed:
+            blocks.append(Block(DenialReason.ALL_TRIED, FOREVER))
+        return blocks
+
+    def _park_excluded(self, look: Look) -> None:
+        """Having been tried is the reason only for keys that nothing else speaks against."""
+        for key_id in look.excluded:
+            candidate = look.pool.find(key_id)
+            if candidate is None or candidate.parked is not None:
+                continue
+            block = self.judge(look, candidate).block
+            if block is not None:
+                look.pool.park(candidate, block)

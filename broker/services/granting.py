@@ -1,0 +1,157 @@
+"""From a chosen key to a granted lease: claims first, then the token and the books."""
+
+import secrets
+from dataclasses import dataclass, replace
+from random import Random
+
+from broker.core.admission import Block
+from broker.core.lease_token import LeaseClaims
+from broker.core.selection import Pick
+from broker.core.words import DenialReason, ScopeKind
+from broker.ports.claims import Claim, Claims, Refusal
+from broker.ports.clock import Clock
+from broker.ports.errors import StoreUnavailableError
+from broker.ports.meter import Meter
+from broker.services.acquisition import MAX_TTL_S, Grant
+from broker.services.choosing import Choosing, Look
+from broker.services.health import HealthBook
+from broker.services.keyring import Keyring
+from broker.services.lease_book import LeaseBook, LiveLease
+from broker.services.pacing import Pacing
+from broker.services.tokens import Tokens, member_of
+
+PERMIT_S = 60.0
+"""An unused trial permit comes back after this long."""
+
+BUSY_S = (1.0, 3.0)
+"""How long a key is left alone while another lease makes its trial."""
+
+FULL_S = 1.0
+"""How long a key without free slots is left alone at most: a release wakes it at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granting:
+    """Grants leases on picks."""
+
+    keyring: Keyring
+    health: HealthBook
+    choosing: Choosing
+    claims: Claims
+    book: LeaseBook
+    pacing: Pacing
+    tokens: Tokens
+    clock: Clock
+    meter: Meter
+    random: Random
+
+    async def grant(self, look: Look, pick: Pick) -> Grant | None:
+        """The lease on `pick`, or None when its claim was refused: then look for another key."""
+        lease = self._claims_of(look, pick)
+        member = member_of(lease)
+        is_degraded = False
+        if lease.slots or lease.permits:
+            taken = await self._take(look, pick, lease, member)
+            if taken is None:
+                return None
+            is_degraded = not taken
+        return self._granted(look, pick, lease, member, is_degraded=is_degraded)
+
+    async def _take(self, look: Look, pick: Pick, lease: LeaseClaims, member: str) -> bool | None:
+        """Claim slots and permits: True when held, False when degraded, None when refused."""
+        key = pick.candidate.key
+        claim = Claim(
+            provider=key.provider,
+            member=member,
+            key_id=key.key_id,
+            slots=lease.slots,
+            cap=key.limits.concurrency,
+            slots_until=lease.ends_at,
+            permits=lease.permits,
+            permits_until=look.now + PERMIT_S,
+        )
+        try:
+            refusal = await self.claims.claim(claim, look.now)
+        except StoreUnavailableError:
+            return False
+        if refusal is not None:
+            self._set_aside(look, pick, refusal)
+            return None
+        if self.choosing.judge(look, pick.candidate).block is not None:
+            await self.claims.release_slots(key.provider, key.key_id, member)
+            await self.claims.release_permits(lease.permits, member)
+            return None
+        return True
+
+    def _set_aside(self, look: Look, pick: Pick, refusal: Refusal) -> None:
+        """Leave the key, or the endpoint whose trial is busy, alone for a moment."""
+        candidate = pick.candidate
+        if refusal.permit is None:
+            until = min(refusal.free_at, look.now + FULL_S)
+            block = Block(DenialReason.AT_CAPACITY, max(until, look.now + 0.01))
+        else:
+            wait_s = self.random.uniform(*BUSY_S)
+            block = Block(DenialReason.TRIAL_BUSY, look.now + wait_s)
+        kinds = {ScopeKind.UPSTREAM, ScopeKind.UPSTREAM_PRINCIPAL}
+        if refusal.permit is not None and refusal.permit.scope.kind in kinds:
+            look.close(candidate.upstream.endpoint, block)
+        elif candidate.parked is None:
+            look.pool.park(candidate, block)
+
+    def _claims_of(self, look: Look, pick: Pick) -> LeaseClaims:
+        request, key, now = look.request, pick.candidate.key, look.now
+        slots = 0
+        if key.limits.concurrency:
+            slots = 1 if pick.admission.permits else request.concurrency
+        return LeaseClaims(
+            uid=secrets.token_hex(8),
+            key_id=key.key_id,
+            revision=key.revision,
+            owner=key.owner,
+            account=key.account,
+            provenance=key.provenance,
+            upstream=pick.candidate.upstream,
+            tenant=request.tenant,
+            principal=look.principal,
+            first_granted_at=now,
+            granted_at=now,
+            ends_at=now + min(request.ttl_s, MAX_TTL_S),
+            request_id=request.request_id,
+            attempt=request.attempt,
+            slots=slots,
+            faults=request.faults,
+            tried=request.tried,
+            permits=pick.admission.permits,
+        )
+
+    def _granted(
+        self, look: Look, pick: Pick, lease: LeaseClaims, member: str, *, is_degraded: bool
+    ) -> Grant:
+        candidate = pick.candidate
+        key, now = candidate.key, look.now
+        candidate.load.note_grant(now)
+        if pick.admission.ramps:
+            self.health.of(key.provider).ramps.note_grant(pick.admission.ramps, now)
+        self.pacing.note_grant(key, look.request.estimated_tokens, now)
+        self.book.add(LiveLease(lease, member, lease.permits))
+        self.meter.granted(key.provider, lease.upstream.model, key.provenance)
+        provider = self.keyring.provider(key.provider)
+        lease_id = self.tokens.sign(lease)
+        return Grant(lease_id, lease, key, provider, candidate.provider_model, is_degraded)
+
+    async def renew(self, lease: LeaseClaims, ends_at: float) -> str:
+        """A new lease id with a later end; the slots move along."""
+        renewed = replace(lease, granted_at=self.clock.now(), ends_at=ends_at)
+        if lease.slots:
+            await self.claims.extend(
+                Claim(
+                    provider=lease.upstream.provider,
+                    member=member_of(lease),
+                    key_id=lease.key_id,
+                    slots=lease.slots,
+                    slots_until=ends_at,
+                ),
+                self.clock.now(),
+            )
+        self.book.renew(lease.uid, ends_at)
+        return self.tokens.sign(renewed)

@@ -1,0 +1,212 @@
+"""The health of every provider on this replica: facts go in, decisions and news come out."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from broker.core.admission import Admission, admit
+from broker.core.circuit import Circuit
+from broker.core.facts import CIRCUIT_FACTS, CallFailed, CircuitCleared, Fact, TrialEnded
+from broker.core.fold import Change, fold
+from broker.core.health import Health
+from broker.core.ramp import RampLedger
+from broker.core.replica import Logged, ReplicaHealth
+from broker.core.scope import Scope
+from broker.core.words import Family
+from broker.ports.clock import Clock
+from broker.ports.errors import StoreUnavailableError
+from broker.ports.fact_log import FactLog
+
+APPEND_WAIT_S = 0.05
+"""How long an answer waits for the log: then it goes out, and the fact stays pending."""
+
+MAX_STRANGERS = 1024
+"""Circuits kept per provider for models that nobody configured and that never worked."""
+
+
+class Listener(Protocol):
+    """Who wants to hear of health."""
+
+    def on_view(self, provider: str, changes: list[Change], now: float) -> None:
+        """What decisions read has changed; must not block or raise."""
+        ...
+
+    def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
+        """The log confirmed a fact; `own` marks the replica that has to count and tell it."""
+        ...
+
+
+class ProviderHealth:
+    """What one provider's decisions read, and what only this replica needs to know."""
+
+    def __init__(self) -> None:
+        self.replica = ReplicaHealth()
+        self.strangers = Health()
+        self.stranger_order: OrderedDict[tuple[Scope, Family], None] = OrderedDict()
+        self.ramps = RampLedger()
+
+    @property
+    def views(self) -> tuple[Health, Health]:
+        """Everything that decisions have to read."""
+        return self.replica.view, self.strangers
+
+
+class HealthBook:
+    """Folds own facts at once and the log's in order, for every provider."""
+
+    def __init__(
+        self,
+        providers: Iterable[str],
+        log: FactLog,
+        clock: Clock,
+        replica: str,
+        is_known_model: Callable[[str, str], bool],
+    ) -> None:
+        self._providers = {name: ProviderHealth() for name in providers}
+        self._log = log
+        self._clock = clock
+        self.replica = replica
+        self._is_known_model = is_known_model
+        self._listeners: list[Listener] = []
+        self._stops: list[Callable[[], None]] = []
+        self._appends: dict[str, asyncio.Task[None]] = {}
+
+    def follow(self) -> None:
+        """Begin to follow the log."""
+        self._stops = [
+            self._log.follow(name, health.replica.position, self._deliver)
+            for name, health in self._providers.items()
+        ]
+
+    async def close(self) -> None:
+        """Let appends under way end and stop following."""
+        if self._appends:
+            await asyncio.wait(self._appends.values(), timeout=1.0)
+        for stop in self._stops:
+            stop()
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of every change from now on."""
+        self._listeners.append(listener)
+
+    def of(self, provider: str) -> ProviderHealth:
+        """One provider's health."""
+        return self._providers[provider]
+
+    def admit(self, provider: str, scopes: tuple[Scope, ...], now: float) -> Admission:
+        """What all circuits over `scopes` say."""
+        return admit(self._providers[provider].views, scopes, now)
+
+    def circuits(self, provider: str = "") -> Iterator[Circuit]:
+        """The records of one provider, or of all."""
+        names = [provider] if provider else list(self._providers)
+        for name in names:
+            for view in self._providers[name].views:
+                yield from view.circuits()
+
+    def circuit(self, scope: Scope, family: Family, now: float) -> Circuit | None:
+        """The record of (scope, family), if it is in trouble."""
+        for view in self._providers[scope.provider].views:
+            record = view.circuit(scope, family, now)
+            if record is not None:
+                return record
+        return None
+
+    @property
+    def pending_facts(self) -> int:
+        """Facts of this replica that the log has not confirmed."""
+        return sum(len(health.replica.pending) for health in self._providers.values())
+
+    async def submit(self, facts: Iterable[Fact]) -> list[Change]:
+        """Post facts and wait, at most APPEND_WAIT_S, until the log has them.
+
+        Everything is folded before the first wait, so that a cancelled caller loses nothing.
+        """
+        posted = list(facts)
+        changes = self.post(posted)
+        appends = [self._appends[fact.fact_id] for fact in posted if fact.fact_id in self._appends]
+        if appends:
+            await asyncio.wait(appends, timeout=APPEND_WAIT_S)
+        return changes
+
+    def post(self, facts: Iterable[Fact]) -> list[Change]:
+        """Fold what changes a record, now, and begin to log it."""
+        return [change for fact in facts for change in self._fold_own(fact)]
+
+    def append_pending(self) -> None:
+        """Try again to log what the log has refused."""
+        for health in self._providers.values():
+            for pending in health.replica.pending:
+                if pending.fact.fact_id not in self._appends:
+                    self._start_append(pending.fact, pending.happened)
+
+    def sweep(self, now: float) -> None:
+        """Forget what is healed, and tell of circuits that closed by time."""
+        for name, health in self._providers.items():
+            if health.replica.view is health.replica.confirmed:
+                health.replica.confirmed.sweep(now)
+            for record in health.strangers.sweep(now):
+                health.stranger_order.pop((record.scope, record.family), None)
+            live = {(record.scope, record.family) for record in self.circuits(name)}
+            health.ramps.sweep(live)
+
+    def _fold_own(self, fact: Fact) -> list[Change]:
+        health = self._providers[fact.provider]
+        now = self._clock.now()
+        if isinstance(fact, CallFailed | TrialEnded | CircuitCleared) and self._is_strange(
+            fact.scope
+        ):
+            return self._fold_stranger(health, fact, now)
+        if isinstance(fact, CIRCUIT_FACTS) and not health.replica.would_change(fact, now):
+            return []
+        changes = health.replica.fold_own(fact, now)
+        self._start_append(fact, now)
+        self._tell_view(fact.provider, changes, now)
+        return changes
+
+    def _is_strange(self, scope: Scope) -> bool:
+        return bool(scope.model) and not self._is_known_model(scope.provider, scope.model)
+
+    def _fold_stranger(self, health: ProviderHealth, fact: Fact, now: float) -> list[Change]:
+        changes = fold(health.strangers, fact, now, 0.0)
+        for change in changes:
+            name = (change.scope, change.family)
+            health.stranger_order.pop(name, None)
+            if change.after is not None:
+                health.stranger_order[name] = None
+        while len(health.stranger_order) > MAX_STRANGERS:
+            (scope, family), _ = health.stranger_order.popitem(last=False)
+            health.strangers.drop(scope, family)
+        self._tell_view(fact.provider, changes, now)
+        logged = Logged(0, now, 0.0, fact)
+        self._tell_confirmed(logged, changes, own=True)
+        return changes
+
+    def _start_append(self, fact: Fact, happened: float) -> None:
+        task = asyncio.get_running_loop().create_task(self._append(fact, happened))
+        self._appends[fact.fact_id] = task
+        task.add_done_callback(lambda _: self._appends.pop(fact.fact_id, None))
+
+    async def _append(self, fact: Fact, happened: float) -> None:
+        try:
+            await self._log.append(fact, max(self._clock.now() - happened, 0.0))
+        except StoreUnavailableError:
+            return  # it stays pending, and append_pending tries again
+
+    def _deliver(self, logged: Logged) -> None:
+        replica = self._providers[logged.fact.provider].replica
+        own = logged.fact.replica == self.replica
+        changes = replica.confirm(logged)
+        if not own:
+            self._tell_view(logged.fact.provider, changes, logged.at)
+        self._tell_confirmed(logged, changes, own=own)
+
+    def _tell_view(self, provider: str, changes: list[Change], now: float) -> None:
+        if changes:
+            for listener in self._listeners:
+                listener.on_view(provider, changes, now)
+
+    def _tell_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
+        for listener in self._listeners:
+            listener.on_confirmed(logged, changes, own=own)

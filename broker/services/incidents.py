@@ -1,0 +1,73 @@
+"""Incidents: many keys rejected together are one trouble with one cause."""
+
+import secrets
+from dataclasses import dataclass
+
+from broker.core.facts import IncidentChanged
+from broker.core.fold import Change
+from broker.core.incident import is_over
+from broker.core.replica import Logged
+from broker.core.words import Family, State
+from broker.services.health import HealthBook
+from broker.services.keyring import Keyring
+from broker.services.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """Judges what this replica saw, and logs it as a fact of its own."""
+
+    keyring: Keyring
+    health: HealthBook
+    usage: Usage
+
+    def on_view(self, provider: str, changes: list[Change], now: float) -> None:
+        """Nothing: an incident is judged on what the log confirmed."""
+
+    def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
+        """Open an incident when half of the keys in use turned bad, end it when they healed."""
+        if not own:
+            return
+        for change in changes:
+            key = self.keyring.find(change.scope.key_id)
+            if change.family is not Family.CREDENTIAL or key is None:
+                continue
+            use = self.usage.key_use(key.provider)
+            before, after = change.states
+            if after is State.OPEN and before is State.CLOSED:
+                together = use.note_rejected(key.provenance, key.key_id, change.at)
+                self._open(key.provider, key.provenance, together)
+            elif after in {State.RAMPING, State.CLOSED}:
+                use.note_healed(key.provenance, key.key_id)
+                self._close_if_over(key.provider, key.provenance, change.at)
+
+    def _open(self, provider: str, owner_class: str, key_ids: tuple[str, ...]) -> None:
+        current = self.health.of(provider).replica.view.incident(owner_class)
+        if key_ids and (current is None or not set(key_ids) <= set(current.key_ids)):
+            self._post(provider, owner_class, key_ids, opened=True)
+
+    def _close_if_over(self, provider: str, owner_class: str, now: float) -> None:
+        incident = self.health.of(provider).replica.view.incident(owner_class)
+        if incident is None:
+            return
+        rejected = {
+            record.scope.key_id
+            for record in self.health.circuits(provider)
+            if record.family is Family.CREDENTIAL
+            and record.standing(now).state in {State.OPEN, State.HALF_OPEN}
+        }
+        if is_over(incident.key_ids, rejected):
+            self._post(provider, owner_class, incident.key_ids, opened=False)
+
+    def _post(
+        self, provider: str, owner_class: str, key_ids: tuple[str, ...], *, opened: bool
+    ) -> None:
+        fact = IncidentChanged(
+            fact_id=f"incident/{secrets.token_hex(8)}",
+            provider=provider,
+            replica=self.health.replica,
+            owner_class=owner_class,
+            key_ids=key_ids,
+            opened=opened,
+        )
+        self.health.post([fact])

@@ -1,0 +1,184 @@
+"""What changes health is told once, by the replica it is from: event, log line and count."""
+
+import secrets
+from dataclasses import dataclass
+
+import structlog
+
+from broker.core.facts import (
+    CallFailed,
+    CircuitCleared,
+    Fact,
+    IncidentChanged,
+    MarkAnnounced,
+    ProbeEnded,
+    RevisionRetired,
+    TrialEnded,
+)
+from broker.core.fold import Change
+from broker.core.lease_token import LeaseClaims
+from broker.core.policy import FAMILIES
+from broker.core.replica import Logged
+from broker.core.verdict import Verdict
+from broker.core.words import Kind, State
+from broker.ports.event_history import Event, EventHistory
+from broker.ports.meter import Meter
+
+log = structlog.get_logger("keybroker")
+
+HEALED_BY = {TrialEnded: "trial", ProbeEnded: "probe", CircuitCleared: "operator"}
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """Tells people what happened."""
+
+    history: EventHistory
+    meter: Meter
+
+    def judged(
+        self, lease: LeaseClaims, verdict: Verdict, changes: list[Change], now: float
+    ) -> None:
+        """Log a non-OK verdict with whose key it was and what it did."""
+        if verdict.kind is Kind.OK:
+            return
+        log.info(
+            "outcome_judged",
+            provider=lease.upstream.provider,
+            model=lease.upstream.model,
+            key_id=lease.key_id,
+            provenance=lease.provenance,
+            principal=lease.principal,
+            tenant=lease.tenant,
+            verdict=verdict.kind,
+            evidence=verdict.evidence,
+            rule=verdict.rule,
+            action=_action(changes),
+        )
+
+    def on_view(self, provider: str, changes: list[Change], now: float) -> None:
+        """Nothing: people are told what the log confirmed."""
+
+    def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
+        """Tell of this replica's facts; those of others are told by others."""
+        if not own:
+            return
+        for change in changes:
+            self._moved(logged.fact, change)
+        if isinstance(logged.fact, IncidentChanged):
+            name = "incident_opened" if logged.fact.opened else "incident_closed"
+            self.record(
+                name,
+                logged.fact.provider,
+                logged.at,
+                f"{len(logged.fact.key_ids)} keys rejected together",
+                attributes={"keys": ",".join(logged.fact.key_ids)},
+            )
+        if isinstance(logged.fact, MarkAnnounced):
+            fact = logged.fact
+            self.record(
+                fact.mark,
+                fact.provider,
+                logged.at,
+                f"{fact.subject}: {fact.mark.replace('_', ' ')} by {fact.principal}",
+                principal=fact.principal,
+                attributes={"subject": fact.subject, "reason": fact.reason},
+            )
+
+    def record(
+        self,
+        kind: str,
+        provider: str,
+        at: float,
+        message: str,
+        *,
+        key_id: str = "",
+        model: str = "",
+        principal: str = "",
+        attributes: dict[str, str] | None = None,
+    ) -> None:
+        """Keep an event and log it."""
+        event = Event(
+            event_id=secrets.token_hex(8),
+            at=at,
+            kind=kind,
+            provider=provider,
+            message=message,
+            key_id=key_id,
+            model=model,
+            principal=principal,
+            attributes=attributes or {},
+        )
+        self.history.record(event)
+        log.info(kind, provider=provider, key_id=key_id, model=model, detail=message)
+
+    def _moved(self, fact: Fact, change: Change) -> None:
+        before, after = change.states
+        scope, family = change.scope, change.family
+        reason = change.cause
+        if before is not after:
+            self.meter.transitioned(scope.provider, family, before, after, reason)
+        heals = after in {State.RAMPING, State.CLOSED} and before in {State.OPEN, State.HALF_OPEN}
+        if heals and change.before is not None:
+            healed_by = HEALED_BY.get(type(fact), "revision")
+            open_s = max(change.at - change.before.since, 0.0)
+            self.meter.recovered(family, healed_by, open_s)
+        self.record(
+            _event_kind(fact, change),
+            scope.provider,
+            change.at,
+            _story(change),
+            key_id=scope.key_id,
+            model=scope.model,
+            principal=_who(fact),
+            attributes=_attributes(change),
+        )
+
+
+def _event_kind(fact: Fact, change: Change) -> str:
+    before, after = change.states
+    if change.cause == "contradicted":
+        return "evidence_contradicted"
+    if isinstance(fact, RevisionRetired):
+        return "revision_retired"
+    if after is State.OPEN and before is not State.OPEN:
+        return "circuit_opened"
+    if after is State.RAMPING and before is not State.RAMPING:
+        return "circuit_reopened"
+    if after is State.CLOSED and before is not State.CLOSED:
+        return "circuit_cleared"
+    return "circuit_updated"
+
+
+def _story(change: Change) -> str:
+    before, after = change.states
+    word = FAMILIES[change.family].pool_state.replace("_", " ")
+    subject = change.scope.key_id or change.scope.account or change.scope.provider
+    model = f" on {change.scope.model}" if change.scope.model else ""
+    return f"{subject}{model}: {word}, {before} to {after} ({change.cause})"
+
+
+def _attributes(change: Change) -> dict[str, str]:
+    before, after = change.states
+    attributes = {
+        "scope": change.scope.kind,
+        "family": change.family,
+        "from": before,
+        "to": after,
+        "reason": change.cause,
+    }
+    if change.after is not None:
+        attributes["level"] = str(change.after.level)
+        attributes["until"] = f"{change.after.until:.3f}"
+        attributes["rule"] = change.after.rule
+    return {name: str(value) for name, value in attributes.items()}
+
+
+def _who(fact: Fact) -> str:
+    if isinstance(fact, CallFailed | TrialEnded):
+        return fact.reported_by
+    return fact.principal if isinstance(fact, CircuitCleared) else ""
+
+
+def _action(changes: list[Change]) -> str:
+    return "; ".join(_story(change) for change in changes) or "none"

@@ -1,0 +1,178 @@
+"""The keys there are, and the pools they form; what operators marked is kept beside."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from broker.core.key import Key
+from broker.core.load import KeyLoad
+from broker.core.pool import Candidate, Pool
+from broker.core.provider import Provider
+from broker.core.scope import Scope, Upstream
+from broker.core.words import ScopeKind
+from broker.ports.key_source import SourceFault, SourceSnapshot
+from broker.services.errors import KeyUnknownError, ProviderUnknownError
+
+MAX_POOLS = 4096
+"""Pools kept; model names come from callers, so a forgotten pool is simply built again."""
+
+MAX_WORKED_MODELS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a new reading of a source changed."""
+
+    added: tuple[Key, ...]
+    changed: tuple[tuple[Key, Key], ...]
+    removed: tuple[Key, ...]
+    faults: tuple[SourceFault, ...]
+
+
+class Keyring:
+    """All system keys by id, and an index of candidates for every upstream that was asked for."""
+
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
+        self.providers = providers
+        self._keys: dict[str, Key] = {}
+        self._source_of: dict[str, str] = {}
+        self._loads: dict[str, KeyLoad] = {}
+        self._pools: OrderedDict[tuple[str, str], Pool] = OrderedDict()
+        self._worked: dict[str, dict[str, None]] = {name: {} for name in providers}
+        self._listed: dict[str, frozenset[str]] = {}
+        self._by_provider: dict[str, list[Key]] = {}
+
+    def provider(self, name: str) -> Provider:
+        """A provider by name; raises ProviderUnknownError."""
+        provider = self.providers.get(name)
+        if provider is None:
+            raise ProviderUnknownError(name, self.providers)
+        return provider
+
+    def key(self, key_id: str) -> Key:
+        """A key by id; raises KeyUnknownError."""
+        key = self._keys.get(key_id)
+        if key is None:
+            raise KeyUnknownError(key_id)
+        return key
+
+    def find(self, key_id: str) -> Key | None:
+        """A key by id, or None when it is gone."""
+        return self._keys.get(key_id)
+
+    def holds(self, key_id: str, revision: str) -> bool:
+        """Is this revision of the key still the one that is leased?"""
+        key = self._keys.get(key_id)
+        return key is not None and key.revision == revision
+
+    def source_of(self, key_id: str) -> str:
+        """The name of the source a key came from."""
+        return self._source_of[key_id]
+
+    def keys(self, provider: str = "") -> list[Key]:
+        """All keys, or one provider's, by id."""
+        keys = self._by_provider.get(provider, []) if provider else self._keys.values()
+        return sorted(keys, key=lambda key: key.key_id)
+
+    def pool(self, provider: str, model: str) -> Pool:
+        """The pool of system keys for a model; candidates that do not allow the model are out."""
+        name = (provider, model)
+        pool = self._pools.get(name)
+        if pool is None:
+            pool = self._pools[name] = Pool(self._candidates(provider, model))
+            if len(self._pools) > MAX_POOLS:
+                self._pools.popitem(last=False)
+        return pool
+
+    def load(self, key_id: str) -> KeyLoad:
+        """How busy a key is, over all its models."""
+        return self._loads.setdefault(key_id, KeyLoad())
+
+    def replace(self, source: str, snapshot: SourceSnapshot) -> Refreshed:
+        """Take a new reading of a source; pools are rebuilt when it changed anything."""
+        new = {
+            key.key_id: key
+            for key in snapshot.keys
+            if self._source_of.get(key.key_id, source) == source
+        }
+        old = {key_id: self._keys[key_id] for key_id in self._of_source(source)}
+        refreshed = Refreshed(
+            added=tuple(new[key_id] for key_id in new.keys() - old.keys()),
+            changed=tuple(
+                (old[key_id], new[key_id])
+                for key_id in new.keys() & old.keys()
+                if new[key_id] != old[key_id]
+            ),
+            removed=tuple(old[key_id] for key_id in old.keys() - new.keys()),
+            faults=snapshot.faults,
+        )
+        for key in refreshed.removed:
+            del self._keys[key.key_id], self._source_of[key.key_id]
+            self._loads.pop(key.key_id, None)
+        self._keys.update(new)
+        self._source_of.update(dict.fromkeys(new, source))
+        if refreshed.added or refreshed.changed or refreshed.removed:
+            self._by_provider = {}
+            for key in self._keys.values():
+                self._by_provider.setdefault(key.provider, []).append(key)
+            self._pools.clear()
+        return refreshed
+
+    def note_worked(self, provider: str, model: str) -> None:
+        """Remember that a model gave a success: it exists."""
+        worked = self._worked[provider]
+        if model not in worked and len(worked) < MAX_WORKED_MODELS:
+            worked[model] = None
+
+    def note_listed(self, provider: str, models: Iterable[str]) -> None:
+        """Remember the models that an authenticated probe listed."""
+        self._listed[provider] = self._listed.get(provider, frozenset()) | frozenset(models)
+
+    def is_known_model(self, provider: str, model: str) -> bool:
+        """Is the model configured, or did it ever work: else a caller may have made it up."""
+        return model in self._worked[provider] or model in self.named_models(provider)
+
+    def named_models(self, provider: str) -> set[str]:
+        """Models configured by name, on the provider or on a key."""
+        names = {
+            name
+            for key in self._by_provider.get(provider, [])
+            for name in key.models
+            if not _is_glob(name)
+        }
+        return names | set(self.providers[provider].models)
+
+    def offered_models(self, provider: str) -> list[str]:
+        """Models to offer as alternatives: configured, listed by a probe, or known to work."""
+        listed = self._listed.get(provider, frozenset())
+        return sorted(self.named_models(provider) | listed | set(self._worked[provider]))
+
+    def touch(self, scope: Scope) -> None:
+        """Something about a scope changed: look anew at the candidates it is over."""
+        for (provider, _model), pool in self._pools.items():
+            if provider == scope.provider:
+                _unpark(pool, scope)
+
+    def _of_source(self, source: str) -> Iterator[str]:
+        return (key_id for key_id, name in self._source_of.items() if name == source)
+
+    def _candidates(self, provider: str, model: str) -> Iterator[Candidate]:
+        for key in self._by_provider.get(provider, []):
+            provider_model = key.provider_model(model)
+            if provider_model is not None:
+                upstream = Upstream(provider, key.base_url, model)
+                yield Candidate(key, upstream, provider_model, self.load(key.key_id))
+
+
+def _unpark(pool: Pool, scope: Scope) -> None:
+    if not scope.key_id:
+        if scope.kind not in {ScopeKind.UPSTREAM, ScopeKind.UPSTREAM_PRINCIPAL}:
+            pool.unpark_all()
+        return
+    candidate = pool.find(scope.key_id)
+    if candidate is not None:
+        pool.unpark(candidate)
+
+
+def _is_glob(name: str) -> bool:
+    return any(sign in name for sign in "*?[")

@@ -1,0 +1,79 @@
+"""The leases this replica granted and knows to live; the token tells the rest."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from broker.core.admission import Permit
+from broker.core.lease_token import LeaseClaims
+
+MAX_ENDED = 65_536
+"""Ended leases remembered, so that a renewal cannot resurrect one."""
+
+
+@dataclass(slots=True)
+class LiveLease:
+    """A lease that has neither ended nor expired; `member` names it in claims.
+
+    `permits` are those its trial still holds; `kept` says that a report held it for more requests.
+    """
+
+    claims: LeaseClaims
+    member: str
+    permits: tuple[Permit, ...]
+    kept: bool = False
+
+
+class LeaseBook:
+    """Live leases by uid, expiring by the second; bounded memory of ended ones."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, LiveLease] = {}
+        self._expiring: dict[int, list[str]] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[LiveLease]:
+        return iter(self._live.values())
+
+    def add(self, lease: LiveLease) -> None:
+        """Remember a granted lease."""
+        self._live[lease.claims.uid] = lease
+        self._schedule(lease.claims)
+
+    def find(self, uid: str) -> LiveLease | None:
+        """A live lease of this replica."""
+        return self._live.get(uid)
+
+    def has_ended(self, uid: str) -> bool:
+        """Is the lease known to have ended or expired here?"""
+        return uid in self._ended
+
+    def renew(self, uid: str, ends_at: float) -> None:
+        """Move a live lease's end."""
+        lease = self._live.get(uid)
+        if lease is not None:
+            lease.claims = replace(lease.claims, ends_at=max(ends_at, lease.claims.ends_at))
+            self._schedule(lease.claims)
+
+    def end(self, uid: str) -> LiveLease | None:
+        """Forget a live lease for good; None when it was not live here."""
+        self._ended[uid] = None
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
+        return self._live.pop(uid, None)
+
+    def expired(self, now: float) -> Iterator[LiveLease]:
+        """Take the leases whose end has passed."""
+        due = [second for second in self._expiring if second < int(now)]
+        for second in sorted(due):
+            for uid in self._expiring.pop(second):
+                lease = self._live.get(uid)
+                if lease is not None and lease.claims.ends_at <= now:
+                    self.end(uid)
+                    yield lease
+
+    def _schedule(self, claims: LeaseClaims) -> None:
+        self._expiring.setdefault(int(claims.ends_at), []).append(claims.uid)

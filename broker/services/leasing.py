@@ -1,0 +1,185 @@
+"""Acquire, renew and release: the right to use one key for one upstream until it ends."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from broker.core.admission import Block
+from broker.core.chain import ChainId
+from broker.core.denial import Denial, Target, deny
+from broker.core.lease_token import LeaseClaims
+from broker.core.words import DenialReason, Family, LeaseState, ScopeKind, State
+from broker.ports.clock import Clock
+from broker.ports.meter import Meter
+from broker.services.acquisition import MAX_LIFE_S, MAX_TTL_S, AcquireRequest, Grant
+from broker.services.alternatives import Alternatives
+from broker.services.choosing import Choosing
+from broker.services.ending import Ending
+from broker.services.errors import (
+    KeyUnusableError,
+    LeaseEndedError,
+    LeaseExpiredError,
+)
+from broker.services.granting import Granting
+from broker.services.health import HealthBook
+from broker.services.keyring import Keyring
+from broker.services.lease_book import LeaseBook
+from broker.services.marks import Marks
+from broker.services.pacing import Pacing
+from broker.services.principal import Principal
+from broker.services.tokens import Tokens
+from broker.services.upstreams import Upstreams
+from broker.services.usage import Usage
+
+RETRY_BUDGET_WAIT_S = 1.0
+"""How long a chain waits when the retry budget of its upstream is spent."""
+
+REPORT_GRACE_S = 600.0
+"""A report up to this long after the lease's end still teaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A renewed lease: its new id, and its new end in epoch seconds."""
+
+    lease_id: str
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leasing:
+    """The use cases of a lease before and after the provider call."""
+
+    keyring: Keyring
+    health: HealthBook
+    choosing: Choosing
+    granting: Granting
+    ending: Ending
+    alternatives: Alternatives
+    upstreams: Upstreams
+    book: LeaseBook
+    marks: Marks
+    pacing: Pacing
+    tokens: Tokens
+    usage: Usage
+    clock: Clock
+    meter: Meter
+
+    async def acquire(self, principal: Principal, request: AcquireRequest) -> Grant | Denial:
+        """A lease on the first upstream that has a key, or why there is none.
+
+        Raises ProviderUnknownError for an unknown provider of the target or a fallback, and
+        TenantForbiddenError.
+        """
+        principal.check_tenant(request.tenant)
+        targets = (request.target, *request.fallbacks)
+        for target in targets:
+            self.keyring.provider(target.provider)
+        began = now = self.clock.now()
+        block = self.pacing.take_quota(principal.name, request.tenant, now)
+        if block is not None:
+            return self._denied(deny(block, request.target, now), began)
+        first: Denial | None = None
+        for target in targets:
+            answer = await self._acquire_at(principal, request, target)
+            if isinstance(answer, Grant):
+                self.meter.acquired_in(self.clock.now() - began)
+                return answer
+            first = first or answer
+        assert first is not None  # noqa: S101 - there is always a target
+        found = self.alternatives.of(targets, principal.name, request.tenant, now)
+        return self._denied(first.offering(found), began, request.target)
+
+    async def renew(self, principal: Principal, lease_id: str, ttl_s: float) -> Renewed:
+        """Extend a lease; raises LeaseUnknown-, LeaseEnded-, LeaseExpired- or KeyUnusableError."""
+        lease = self.tokens.open(lease_id, principal)
+        now = self.clock.now()
+        if self.book.has_ended(lease.uid):
+            raise LeaseEndedError
+        live = self.book.find(lease.uid)
+        current = live.claims if live else lease
+        last = lease.first_granted_at + MAX_LIFE_S
+        if current.ends_at <= now or last <= now:
+            raise LeaseExpiredError(datetime.fromtimestamp(current.ends_at, UTC).isoformat())
+        cause = self.unusable_cause(lease, now)
+        if cause:
+            raise KeyUnusableError(lease.key_id, cause)
+        ends_at = max(min(now + min(ttl_s, MAX_TTL_S), last), current.ends_at)
+        renewed_id = await self.granting.renew(lease, ends_at)
+        return Renewed(renewed_id, ends_at)
+
+    async def release(self, principal: Principal, lease_id: str) -> None:
+        """End an unused lease; one that has ended already stays so. Raises LeaseUnknownError."""
+        lease = self.tokens.open(lease_id, principal)
+        if self.book.has_ended(lease.uid) or lease.ends_at + MAX_LIFE_S < self.clock.now():
+            return
+        await self.ending.return_trials(lease)
+        await self.ending.end(lease, "released")
+
+    async def abandon(self, grant: Grant) -> None:
+        """Take back a grant that never reached its caller."""
+        await self.ending.return_trials(grant.claims)
+        await self.ending.end(grant.claims, "released")
+
+    def unusable_cause(self, lease: LeaseClaims, now: float) -> str:
+        """Why a holder must drop the key: quarantined, disabled, revoked or removed; else ""."""
+        if self.marks.disabled_key(lease.key_id):
+            return "disabled"
+        if self.marks.is_revoked(lease):
+            return "revoked"
+        key = self.keyring.find(lease.key_id)
+        if key is None:
+            return "removed"
+        record = self.health.circuit(lease.scope(ScopeKind.KEY), Family.CREDENTIAL, now)
+        if record and record.standing(now).state in {State.OPEN, State.HALF_OPEN}:
+            return "quarantined"
+        return ""
+
+    def state(self, lease: LeaseClaims, now: float) -> LeaseState:
+        """What the holder may still do with a lease."""
+        if self.unusable_cause(lease, now):
+            return LeaseState.KEY_UNUSABLE
+        live = self.book.find(lease.uid)
+        ends_at = live.claims.ends_at if live else lease.ends_at
+        if ends_at <= now or self.book.has_ended(lease.uid):
+            return LeaseState.ENDED
+        return LeaseState.LIVE
+
+    async def _acquire_at(
+        self, principal: Principal, request: AcquireRequest, target: Target
+    ) -> Grant | Denial:
+        now = self.clock.now()
+        chain_id = ChainId(principal.name, request.tenant, request.request_id)
+        chain = self.upstreams.chains.find(chain_id, now)
+        look = self.choosing.look(target, principal.name, request, now)
+        while (pick := self.choosing.pick(look)) is not None:
+            upstream = pick.candidate.upstream
+            is_retry = request.faults > 0 or (
+                chain is not None and chain.upstream == upstream and chain.faults > 0
+            )
+            budget = self.upstreams.retries(upstream)
+            if is_retry and not budget.has_left(now):
+                block = Block(DenialReason.UPSTREAM_OPEN, now + RETRY_BUDGET_WAIT_S)
+                return deny(block, target, now)
+            grant = await self.granting.grant(look, pick)
+            if grant is None:
+                continue
+            (budget.note_retry if is_retry else budget.note_request)(now)
+            if chain is not None:
+                await self._continue_chain(chain_id, grant)
+            self.usage.note(grant.claims, now)
+            return grant
+        return self.choosing.denial(look)
+
+    async def _continue_chain(self, chain_id: ChainId, grant: Grant) -> None:
+        """A fault counted at this upstream was not final; one at another upstream is."""
+        upstream, now = grant.claims.upstream, self.clock.now()
+        self.upstreams.taken_back(upstream, chain_id, now)
+        tripped = self.upstreams.abandoned(chain_id, now, at_other_than=upstream)
+        if tripped is not None:
+            await self.health.submit([tripped])
+
+    def _denied(self, denial: Denial, began: float, target: Target | None = None) -> Denial:
+        if target is not None:
+            self.meter.denied(target.provider, denial.reason)
+        self.meter.acquired_in(self.clock.now() - began)
+        return denial

@@ -1,0 +1,334 @@
+"""Outcomes: what a reported call meant, what follows for everybody, what to do next."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+from broker.core.advice import Advice, Situation, advise
+from broker.core.chain import ChainId
+from broker.core.classifier import classify, headroom
+from broker.core.consequences import Reported, consequences, is_counted
+from broker.core.denial import Denial, Target
+from broker.core.facts import CallFailed, Fact, TrialEnded
+from broker.core.lease_token import LeaseClaims
+from broker.core.outcome import Outcome
+from broker.core.provider import Provider
+from broker.core.verdict import Verdict
+from broker.core.words import (
+    AdviceAction,
+    Kind,
+    LeaseState,
+)
+from broker.ports.clock import Clock
+from broker.ports.meter import Meter
+from broker.services.acquisition import DEFAULT_TTL_S, AcquireRequest, Grant
+from broker.services.choosing import Choosing
+from broker.services.ending import Ending
+from broker.services.errors import ContradictionError, LeaseExpiredError
+from broker.services.health import HealthBook
+from broker.services.journal import Journal
+from broker.services.keyring import Keyring
+from broker.services.lease_book import LeaseBook
+from broker.services.leasing import REPORT_GRACE_S, Leasing
+from broker.services.principal import Principal
+from broker.services.probing import Probing
+from broker.services.tokens import Tokens
+from broker.services.upstreams import Upstreams
+from broker.services.usage import Usage
+
+REPEAT_S = 15 * 60.0
+"""A report with the same outcome id gets the same answer for this long."""
+
+MAX_ANSWERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class NextRequest:
+    """What to acquire after a failure; tenant, request and keys tried come from the lease."""
+
+    fallbacks: tuple[Target, ...] = ()
+    excluded: tuple[str, ...] = ()
+    affinity_key: str = ""
+    ttl_s: float = DEFAULT_TTL_S
+    concurrency: int = 1
+    estimated_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report, checked for form; `started_ago_s` of the outcome None means unknown."""
+
+    lease_id: str
+    outcome: Outcome
+    keep_lease: bool = False
+    will_retry: bool = False
+    can_replay: bool = False
+    acquire_next: NextRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a report meant and what to do; `follow_up` answers `acquire_next`."""
+
+    verdict: Verdict
+    advice: Advice
+    lease_state: LeaseState
+    follow_up: Grant | Denial | None = None
+
+
+@dataclass(slots=True)
+class _Case:
+    """A report while it is dealt with; times are epoch seconds of the log."""
+
+    report: Report
+    principal: Principal
+    lease: LeaseClaims
+    provider: Provider
+    verdict: Verdict
+    now: float
+    started: float
+    chain_id: ChainId
+    faults: int
+
+    @property
+    def is_final(self) -> bool:
+        """Does the gateway give up on this request with this report?"""
+        return not self.report.will_retry and self.report.acquire_next is None
+
+
+class Answers:
+    """The answers given lately, by principal, lease and outcome id."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
+
+    def find(self, uid: str, outcome_id: str, now: float) -> Answer | None:
+        """The answer an outcome got before, for REPEAT_S."""
+        found = self._answers.get((uid, outcome_id))
+        return found[1] if found and now - found[0] <= REPEAT_S else None
+
+    def keep(self, uid: str, outcome_id: str, now: float, answer: Answer) -> None:
+        """Remember an answer; the oldest go first."""
+        self._answers[uid, outcome_id] = (now, answer)
+        if len(self._answers) > MAX_ANSWERS:
+            self._answers.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """The use cases of a lease after the provider call."""
+
+    keyring: Keyring
+    health: HealthBook
+    leasing: Leasing
+    ending: Ending
+    choosing: Choosing
+    upstreams: Upstreams
+    probing: Probing
+    book: LeaseBook
+    tokens: Tokens
+    usage: Usage
+    journal: Journal
+    clock: Clock
+    meter: Meter
+    answers: Answers = field(default_factory=Answers)
+
+    async def report(self, principal: Principal, report: Report) -> Answer:
+        """Judge an outcome, let everybody know, end the lease, advise.
+
+        Raises ContradictionError, LeaseUnknownError, LeaseExpiredError, and for `acquire_next`
+        what Leasing.acquire raises.
+        """
+        _check(report)
+        lease = self.tokens.open(report.lease_id, principal)
+        now = self.clock.now()
+        outcome_id = report.outcome.outcome_id
+        repeated = self.answers.find(lease.uid, outcome_id, now) if outcome_id else None
+        if repeated is not None:
+            return repeated
+        live = self.book.find(lease.uid)
+        ends_at = live.claims.ends_at if live else lease.ends_at
+        if now > ends_at + REPORT_GRACE_S:
+            raise LeaseExpiredError(datetime.fromtimestamp(ends_at, UTC).isoformat())
+        case = self._open(principal, report, lease, now)
+        answer = await self._deal_with(case)
+        if outcome_id:
+            self.answers.keep(lease.uid, outcome_id, now, answer)
+        return answer
+
+    async def served_from_cache(self, provider: str, model: str, hits: int) -> None:
+        """A gateway's cache answered requests; raises ProviderUnknownError."""
+        self.keyring.provider(provider)
+        self.meter.served_from_cache(provider, model, hits)
+
+    def _open(self, principal: Principal, report: Report, lease: LeaseClaims, now: float) -> _Case:
+        outcome = report.outcome
+        provider = self.keyring.provider(lease.upstream.provider)
+        started = lease.first_granted_at
+        if outcome.started_ago_s is not None:
+            started = max(now - outcome.started_ago_s, started)
+        live = self.book.find(lease.uid)
+        is_held = report.keep_lease or (live is not None and live.kept)
+        request_id = outcome.request_id or ("" if is_held else lease.request_id or lease.uid)
+        return _Case(
+            report=report,
+            principal=principal,
+            lease=lease,
+            provider=provider,
+            verdict=classify(provider.dialect, outcome),
+            now=now,
+            started=min(started, now),
+            chain_id=ChainId(principal.name, lease.tenant, request_id),
+            faults=lease.faults,
+        )
+
+    async def _deal_with(self, case: _Case) -> Answer:
+        await self._learn(case)
+        self._tell(case)
+        if not case.report.outcome.interim:
+            await self._settle(case)
+        advice = self._advise(case)
+        follow_up = await self._follow_up(case, advice)
+        if isinstance(follow_up, Denial) and case.report.acquire_next is not None:
+            await self._abandon(case)
+        state = self.leasing.state(case.lease, self.clock.now())
+        return Answer(case.verdict, advice, state, follow_up)
+
+    async def _learn(self, case: _Case) -> None:
+        """Turn the verdict into facts and counts; permits of a decided trial come back."""
+        verdict, upstream = case.verdict, case.lease.upstream
+        if verdict.missing_auth:
+            self.probing.ask(case.lease.key_id)
+        live = self.book.find(case.lease.uid)
+        lease = replace(case.lease, permits=live.permits) if live else case.lease
+        reported = Reported(
+            verdict=verdict,
+            claims=lease,
+            dialect=case.provider.dialect,
+            report_id=_report_id(case),
+            replica=self.health.replica,
+            lead_s=case.now - case.started,
+            now=case.now,
+        )
+        facts = [fact for fact in consequences(reported) if self._still_matters(fact)]
+        if verdict.kind is Kind.OK:
+            self._note_success(case)
+        elif is_counted(verdict):
+            case.faults, tripped = self.upstreams.faulted(
+                upstream,
+                case.chain_id,
+                verdict.kind,
+                case.started,
+                case.now,
+                earlier_faults=case.faults,
+                is_final=case.is_final,
+            )
+            facts += [tripped] if tripped else []
+        elif verdict.kind is Kind.CANCELLED:
+            tripped = self.upstreams.abandoned(case.chain_id, case.now)
+            facts += [tripped] if tripped else []
+        changes = await self.health.submit(facts)
+        self.journal.judged(case.lease, case.verdict, changes, case.now)
+        await self.ending.end_permits(case.lease, lease.permits)
+
+    def _still_matters(self, fact: Fact) -> bool:
+        """Is the fact about something that exists: a retired revision keeps no health."""
+        scope = fact.scope if isinstance(fact, CallFailed | TrialEnded) else None
+        if scope is None or not scope.key_id:
+            return True
+        return self.keyring.holds(scope.key_id, scope.revision)
+
+    def _note_success(self, case: _Case) -> None:
+        upstream = case.lease.upstream
+        if not case.report.outcome.interim:
+            self.upstreams.succeeded(upstream, case.chain_id, case.started, case.now)
+        self.keyring.note_worked(upstream.provider, upstream.model)
+        self.usage.note_success(upstream.provider, case.now)
+        share = headroom(case.provider.dialect, case.report.outcome.headers)
+        if share is not None:
+            self.keyring.load(case.lease.key_id).note_headroom(share, case.now)
+
+    async def _settle(self, case: _Case) -> None:
+        """End the lease, unless it is held; a trial cannot be."""
+        is_held = case.report.keep_lease and not case.lease.is_trial
+        live = self.book.find(case.lease.uid)
+        if is_held:
+            if live is not None:
+                live.kept = True
+            return
+        await self.ending.end(case.lease, "reported")
+
+    def _advise(self, case: _Case) -> Advice:
+        upstream = case.lease.upstream
+        if case.verdict.kind is Kind.OK:
+            return Advice(AdviceAction.STOP)
+        target = Target(upstream.provider, upstream.model)
+        tried = (*case.lease.tried, case.lease.key_id)
+        request = AcquireRequest(target, case.lease.tenant, tried=tried)
+        look = self.choosing.look(target, case.principal.name, request, self.clock.now())
+        situation = Situation(
+            phase=case.report.outcome.phase,
+            can_replay=case.report.can_replay,
+            provider_faults=case.faults,
+            has_retry_budget=self.upstreams.retries(upstream).has_left(case.now),
+            other_key_admits=self.choosing.pick(look) is not None,
+        )
+        return advise(case.verdict, situation)
+
+    async def _follow_up(self, case: _Case, advice: Advice) -> Grant | Denial | None:
+        wanted = case.report.acquire_next
+        if wanted is None or advice.action is AdviceAction.STOP:
+            return None
+        lease = case.lease
+        targets = [Target(lease.upstream.provider, lease.upstream.model), *wanted.fallbacks]
+        if advice.action is AdviceAction.SWITCH_MODEL and wanted.fallbacks:
+            targets = targets[1:]
+        tried = (*lease.tried, lease.key_id)
+        if advice.action is AdviceAction.RETRY_SAME_KEY:
+            tried = lease.tried
+        request = AcquireRequest(
+            target=targets[0],
+            tenant=lease.tenant,
+            fallbacks=tuple(targets[1:]),
+            request_id=case.chain_id.request_id,
+            attempt=lease.attempt + 1,
+            excluded=wanted.excluded,
+            affinity_key=wanted.affinity_key,
+            ttl_s=wanted.ttl_s,
+            concurrency=wanted.concurrency,
+            estimated_tokens=wanted.estimated_tokens,
+            tried=tried,
+            faults=case.faults,
+        )
+        return await self.leasing.acquire(case.principal, request)
+
+    async def _abandon(self, case: _Case) -> None:
+        tripped = self.upstreams.abandoned(case.chain_id, case.now)
+        if tripped is not None:
+            await self.health.submit([tripped])
+
+    def _tell(self, case: _Case) -> None:
+        upstream, verdict = case.lease.upstream, case.verdict
+        self.meter.judged(upstream.provider, upstream.model, verdict.kind)
+        if verdict.kind is Kind.UNKNOWN:
+            status = case.report.outcome.http_status or 0
+            self.meter.judged_unknown(upstream.provider, status)
+        if case.is_final and not case.report.outcome.interim:
+            self.meter.tried_keys(len(case.lease.tried) + 1)
+
+
+def _check(report: Report) -> None:
+    if report.acquire_next is not None and report.keep_lease:
+        raise ContradictionError("keep_lease", "acquire_next")
+    if report.outcome.interim and report.acquire_next is not None:
+        raise ContradictionError("outcome.interim", "acquire_next")
+    if report.outcome.interim and report.will_retry:
+        raise ContradictionError("outcome.interim", "will_retry")
+
+
+def _report_id(case: _Case) -> str:
+    """The same on every replica for a repeat, so that its facts fold once."""
+    outcome_id = case.report.outcome.outcome_id or repr(case.now)
+    name = f"{case.principal.name}\x1f{case.lease.uid}\x1f{outcome_id}"
+    return blake2b(name.encode(), digest_size=12).hexdigest()

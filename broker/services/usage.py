@@ -1,0 +1,65 @@
+"""Who uses what: the keys and upstreams each principal leased in the last hour."""
+
+from collections.abc import Iterator
+
+from broker.core.incident import KeyUse
+from broker.core.lease_token import LeaseClaims
+from broker.core.scope import Upstream
+
+USES_S = 3600.0
+"""A principal uses what it was granted a lease on within this time."""
+
+MAX_USES = 10_000
+"""Uses remembered per principal."""
+
+Use = tuple[str, str, Upstream]
+"""(key id, tenant, upstream)."""
+
+
+class Usage:
+    """What was leased lately, by principal (for watchers) and by owner class (for incidents)."""
+
+    def __init__(self) -> None:
+        self._uses: dict[str, dict[Use, float]] = {}
+        self._last_success: dict[str, float] = {}
+        self.keys: dict[str, KeyUse] = {}
+
+    def note(self, lease: LeaseClaims, now: float) -> None:
+        """Remember a grant."""
+        uses = self._uses.setdefault(lease.principal, {})
+        uses[lease.key_id, lease.tenant, lease.upstream] = now
+        if len(uses) > MAX_USES:
+            del uses[next(iter(uses))]
+        provider = lease.upstream.provider
+        self.key_use(provider).note_used(lease.provenance, lease.key_id, now)
+
+    def note_success(self, provider: str, now: float) -> None:
+        """Remember that a provider served a call."""
+        self._last_success[provider] = now
+
+    def last_success(self, provider: str) -> float | None:
+        """When a call to the provider last succeeded, as far as this replica knows."""
+        return self._last_success.get(provider)
+
+    def key_use(self, provider: str) -> KeyUse:
+        """Which of a provider's keys are in use or were rejected."""
+        use = self.keys.get(provider)
+        if use is None:
+            use = self.keys[provider] = KeyUse()
+        return use
+
+    def of(self, principal: str, now: float) -> Iterator[Use]:
+        """What a principal used within USES_S."""
+        uses = self._uses.get(principal, {})
+        for use, at in list(uses.items()):
+            if now - at > USES_S:
+                del uses[use]
+            else:
+                yield use
+
+    def does_use(self, principal: str, provider: str, key_id: str, model: str) -> bool:
+        """Did the principal lease something that "" (any) or equal fields match?"""
+        return any(
+            upstream.provider == provider and key_id in {"", used} and model in {"", upstream.model}
+            for used, _tenant, upstream in self._uses.get(principal, {})
+        )
