@@ -102,6 +102,8 @@ def judge(records: Iterable[Circuit], now: float) -> Admission:
     permits: list[Permit] = []
     ramps: list[Circuit] = []
     for record in records:
+        if record.is_spent(now):
+            continue  # as if the next sweep had been already
         standing = record.standing(now)
         if standing.state is State.OPEN:
             blocks.append(Block(BLOCK_REASONS[record.family], standing.ends))

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,6 +55,8 @@ def read_body(data: bytes, *, is_cut: bool) -> Body:
     prefix = _CLIENT_PREFIX.match(text)
     if prefix is not None:
         text = text[prefix.end() :]
+        if prefix.group().startswith("b"):
+            text = text.removesuffix(prefix.group()[-1])
     if text.startswith(("{", "[")):
         return _read_json(text)
     if _PAGE.match(text):
@@ -66,9 +67,17 @@ def read_body(data: bytes, *, is_cut: bool) -> Body:
 
 
 def read_json_text(text: str) -> tuple[dict[str, object], ...]:
-    """The objects of a JSON text inside another; none when it is anything else."""
-    text = text.strip()
-    return _read_json(text).roots if text.startswith(("{", "[")) else ()
+    """The objects of a text that is JSON from end to end; none when it is anything else.
+
+    Nothing is repaired here: a caller may begin a message with JSON, but not end it.
+    """
+    if not text.lstrip().startswith(("{", "[")):
+        return ()
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return ()
+    return (value,) if isinstance(value, dict) else _objects(value)
 
 
 def _read_json(text: str) -> Body:
@@ -79,11 +88,12 @@ def _read_json(text: str) -> Body:
         value, is_sound = repair(text)
     if isinstance(value, dict):
         return Body(roots=(value,), is_sound=is_sound)
-    return Body(roots=_objects(value) if isinstance(value, list) else (), is_sound=is_sound)
+    return Body(roots=_objects(value), is_sound=is_sound)
 
 
-def _objects(values: Iterable[object]) -> tuple[dict[str, object], ...]:
-    return tuple(value for value in list(values)[-MAX_ROOTS:] if isinstance(value, dict))
+def _objects(value: object) -> tuple[dict[str, object], ...]:
+    elements = value[-MAX_ROOTS:] if isinstance(value, list) else ()
+    return tuple(element for element in elements if isinstance(element, dict))
 
 
 def _read_events(text: str) -> Body:

@@ -38,6 +38,7 @@ def repair(text: str) -> tuple[object, bool]:
     """
     reader = _Reader(text)
     value = reader.value(0)
+    reader.finish()
     return (None if value is _NOTHING else value), not reader.is_broken
 
 
@@ -66,6 +67,11 @@ class _Reader:
         if char in _STRINGS:
             return self._string(char)
         return self._scalar()
+
+    def finish(self) -> None:
+        """Take words after a whole value for a fault: what began may have been an echo."""
+        if not self.is_stopped:
+            self._stop()
 
     def _object(self, depth: int) -> dict[str, object]:
         members: dict[str, object] = {}
