@@ -1,0 +1,5 @@
+"""Metrics as Prometheus scrapes them."""
+
+from broker.adapters.prometheus.meter import PrometheusMeter
+
+__all__ = ["PrometheusMeter"]

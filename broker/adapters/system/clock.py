@@ -1,0 +1,27 @@
+"""The wall clock as it was at the start, carried on by the monotonic one."""
+
+import asyncio
+import time
+
+
+class SystemClock:
+    """Epoch seconds that no adjustment of the wall clock turns back or makes jump.
+
+    It drifts from the wall clock as far as that is corrected while the process runs.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._offset + time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, never a hair too short: event loops wake up to a timer's resolution early."""
+        end, left = self.now() + seconds, max(seconds, 0.0)
+        while True:
+            await asyncio.sleep(left)
+            left = end - self.now()
+            if left <= 0:
+                return

@@ -1,0 +1,116 @@
+"""Sources of keys with a handle to change what they hold, one rig an adapter."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol, Self
+
+from broker.adapters.env import EnvKeySource
+from broker.core.key import Key
+from broker.core.secret import Secret
+from broker.core.words import Provenance
+from broker.ports.key_source import KeySource, SourceFault
+from tests.fakes import FakeKeySource
+
+FINGERPRINT_SECRET = b"a secret for fingerprints"
+PROVIDERS = ("openai", "anthropic")
+
+
+class KeySourceRig(AbstractContextManager["KeySourceRig"], Protocol):
+    """A source, and the hand of the operator who fills it."""
+
+    source: KeySource
+
+    def put(self, provider: str, name: str, plaintext: str) -> None:
+        """Add a key, or rotate the one of that name."""
+
+    def remove(self, provider: str, name: str) -> None:
+        """Take a key away."""
+
+    def spoil(self) -> None:
+        """Put something in that is no key."""
+
+    def cut_off(self) -> None:
+        """Make the source unreadable."""
+
+    def restore(self) -> None:
+        """Make it readable again."""
+
+
+class FakeRig:
+    """The fake's attributes are its handle."""
+
+    def __init__(self) -> None:
+        self._fake = FakeKeySource()
+        self.source: KeySource = self._fake
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def put(self, provider: str, name: str, plaintext: str) -> None:
+        self.remove(provider, name)
+        secret = Secret(plaintext)
+        key = Key(
+            f"{provider}/{name}",
+            secret.fingerprint(FINGERPRINT_SECRET),
+            provider,
+            secret,
+            Provenance.SYSTEM,
+        )
+        self._fake.keys = (*self._fake.keys, key)
+
+    def remove(self, provider: str, name: str) -> None:
+        kept = (key for key in self._fake.keys if key.key_id != f"{provider}/{name}")
+        self._fake.keys = tuple(kept)
+
+    def spoil(self) -> None:
+        self._fake.faults = (SourceFault("fake:1", "has no value"),)
+
+    def cut_off(self) -> None:
+        self._fake.is_down = True
+
+    def restore(self) -> None:
+        self._fake.is_down = False
+
+
+class EnvRig:
+    """Writes a `.env` file before each reading."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory()
+        self._file = Path(self._folder.name) / ".env"
+        self._lines: dict[tuple[str, str], str] = {}
+        self._write()
+        self.source: KeySource = EnvKeySource(
+            {}, self._file, PROVIDERS, FINGERPRINT_SECRET, required=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def put(self, provider: str, name: str, plaintext: str) -> None:
+        self._lines[provider, name] = f"{provider.upper()}_API_KEY_{name}={plaintext}"
+        self._write()
+
+    def remove(self, provider: str, name: str) -> None:
+        del self._lines[provider, name]
+        self._write()
+
+    def spoil(self) -> None:
+        self._lines["", ""] = "OPENAI_API_KEY="
+        self._write()
+
+    def cut_off(self) -> None:
+        self._file.unlink()
+
+    def restore(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        self._file.write_text("".join(f"{line}\n" for line in self._lines.values()))
