@@ -169,23 +169,16 @@ def _probe_rejected(state: Health, fact: ProbeEnded, stamp: Stamp) -> list[Chang
         confirmed=event is Event.TRIAL_FAILED,
         probeable=True,
     )
-    changes = [_step(state, scope, Family.CREDENTIAL, event, failure, stamp)]
-    if changes[0].states[1] in {State.RAMPING, State.CLOSED}:
-        return changes  # fenced: what did not widen to the key still stands against its models
-    for weak in _awaiting(state, fact, stamp):
-        state.drop(weak.scope, weak.family)
-        changes.append(Change(weak.scope, weak.family, weak, None, stamp.at, "widened"))
-    return changes
+    quarantined = _step(state, scope, Family.CREDENTIAL, event, failure, stamp)
+    if quarantined.states[1] in {State.RAMPING, State.CLOSED}:
+        return [quarantined]  # fenced: what did not widen to the key still stands on its models
+    return [quarantined, *_answered(state, fact, stamp)]
 
 
 def _probe_authenticated(state: Health, fact: ProbeEnded, stamp: Stamp) -> list[Change]:
     """Heal the credential; evidence that a probe contradicts becomes a denial on its model."""
     scope = key_scope(fact.provider, fact.key_id, fact.revision)
-    changes: list[Change] = []
-    for weak in _awaiting(state, fact, stamp):
-        answered = replace(weak, evidence_at=None, kind=Kind.PERMISSION_DENIED)
-        state.put(answered)
-        changes.append(Change(weak.scope, weak.family, weak, answered, stamp.at, "contradicted"))
+    changes = _answered(state, fact, stamp)
     before = state.circuit(scope, Family.CREDENTIAL, stamp.at)
     if before is None:
         return changes
@@ -217,19 +210,28 @@ def _denied_instead(state: Health, record: Circuit, fact: ProbeEnded, stamp: Sta
     return Change(scope, Family.ACCESS, before, after, stamp.at, "contradicted")
 
 
-def _awaiting(state: Health, fact: ProbeEnded, stamp: Stamp) -> list[Circuit]:
-    """The weak credential evidence that this probe answers: what came before it started."""
-    records = (
-        state.circuit(scope, Family.ACCESS, stamp.at)
-        for scope in sorted(state.model_scopes(fact.key_id, fact.revision))
-    )
-    return [
-        record
-        for record in records
-        if record is not None
-        and record.evidence_at is not None
-        and record.evidence_at <= stamp.began
-    ]
+def answer_evidence(state: Health, fact: ProbeEnded, at: float) -> list[Change]:
+    """Answer the weak evidence in a state that the log does not reach: strangers' circuits."""
+    if fact.result is ProbeResult.INCONCLUSIVE:
+        return []
+    return _answered(state, fact, Stamp(at, at, at - max(fact.lead_s, 0.0)))
+
+
+def _answered(state: Health, fact: ProbeEnded, stamp: Stamp) -> list[Change]:
+    """Weak evidence that came before a conclusive probe: widened away, or kept as a denial."""
+    changes = []
+    for scope in sorted(state.model_scopes(fact.key_id, fact.revision)):
+        weak = state.circuit(scope, Family.ACCESS, stamp.at)
+        if weak is None or weak.evidence_at is None or weak.evidence_at > stamp.began:
+            continue
+        if fact.result is ProbeResult.REJECTED:
+            state.drop(scope, Family.ACCESS)
+            changes.append(Change(scope, Family.ACCESS, weak, None, stamp.at, "widened"))
+        else:
+            denied = replace(weak, evidence_at=None, kind=Kind.PERMISSION_DENIED)
+            state.put(denied)
+            changes.append(Change(scope, Family.ACCESS, weak, denied, stamp.at, "contradicted"))
+    return changes
 
 
 def _cleared(state: Health, fact: CircuitCleared, stamp: Stamp) -> list[Change]:

@@ -1,10 +1,10 @@
 """The lease id: a signed token that tells any replica what was granted, and to whom."""
 
-import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from broker.core.admission import Permit
 from broker.core.scope import (
@@ -77,8 +77,16 @@ class LeaseClaims:
         return key_scope(provider, self.key_id, self.revision)
 
 
-def sign(claims: LeaseClaims, secret: bytes) -> str:
-    """The token of `claims`. Its fields must hold no control characters: the edge sees to that."""
+def signing_key(secret: bytes) -> bytes:
+    """The key for `sign` and `verify` that a setting of any length stands for."""
+    return blake2b(secret, person=b"kb-lease").digest()
+
+
+def sign(claims: LeaseClaims, key: bytes) -> str:
+    """The token of `claims`, authenticated with keyed BLAKE2b; `key` has at most 64 bytes.
+
+    Its fields must hold no control characters: the edge sees to that.
+    """
     payload = _FIELD.join(
         (
             claims.uid,
@@ -101,11 +109,11 @@ def sign(claims: LeaseClaims, secret: bytes) -> str:
             _ITEM.join(f"{permit.scope.kind}:{permit.family}" for permit in claims.permits),
         )
     ).encode()
-    return PREFIX + urlsafe_b64encode(_mac(payload, secret) + payload).decode().rstrip("=")
+    return PREFIX + urlsafe_b64encode(_mac(payload, key) + payload).decode().rstrip("=")
 
 
-def verify(token: str, secrets: Sequence[bytes]) -> LeaseClaims:
-    """The claims of a token signed with any of `secrets`; raises LeaseTokenError otherwise."""
+def verify(token: str, keys: Sequence[bytes]) -> LeaseClaims:
+    """The claims of a token signed with any of `keys`; raises LeaseTokenError otherwise."""
     if len(token) > MAX_TOKEN_CHARS or not token.startswith(PREFIX):
         raise LeaseTokenError
     body = token[len(PREFIX) :]
@@ -114,13 +122,13 @@ def verify(token: str, secrets: Sequence[bytes]) -> LeaseClaims:
     except ValueError:
         raise LeaseTokenError from None
     mac, payload = signed[:_MAC_BYTES], signed[_MAC_BYTES:]
-    if not any(hmac.compare_digest(mac, _mac(payload, secret)) for secret in secrets):
+    if not any(hmac.compare_digest(mac, _mac(payload, key)) for key in keys):
         raise LeaseTokenError
     return _parse(payload.decode())
 
 
-def _mac(payload: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, payload, hashlib.sha256)[:_MAC_BYTES]
+def _mac(payload: bytes, key: bytes) -> bytes:
+    return blake2b(payload, digest_size=_MAC_BYTES, key=key).digest()
 
 
 def _parse(payload: str) -> LeaseClaims:

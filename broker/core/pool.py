@@ -7,7 +7,7 @@ instant). Every move is paid by the lease that found the refusal, so nothing sca
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 from broker.core.admission import Block, key_scopes
@@ -17,6 +17,9 @@ from broker.core.load import KeyLoad
 from broker.core.ring import Ring
 from broker.core.scope import Scope, Upstream
 from broker.core.words import DenialReason
+
+_SPARE_WAKES = 32
+"""Wakes of refusals taken back that a pool keeps beyond two a candidate, before it clears them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,11 +101,15 @@ class Pool:
 
     def park(self, candidate: Candidate, block: Block) -> None:
         """Set a candidate aside until `block.until`, or until something about it changes."""
+        self.unpark(candidate)
         self._tier_of[id(candidate)].remove(candidate)
         candidate.parked = block
         self._blocked[block.reason] += 1
         if block.until < FOREVER:
             wakes = self._wakes.setdefault(block.reason, [])
+            if len(wakes) > 2 * len(self) + _SPARE_WAKES:
+                wakes[:] = [wake for wake in wakes if wake[2].parked is wake[3]]
+                heapify(wakes)
             heappush(wakes, (block.until, next(self._ticket), candidate, block))
 
     def unpark(self, candidate: Candidate) -> None:

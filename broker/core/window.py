@@ -48,7 +48,9 @@ class UpstreamWindow:
         return True
 
     def take_back(self, principal: str, counts: Counts, second: int) -> None:
-        """Uncount an outcome that turned out not to be final."""
+        """Uncount an outcome that turned out not to be final, if the window still holds it."""
+        if principal not in self._seconds.get(second, {}):
+            return
         self._add(principal, Counts(-counts.succeeded, -counts.failed, -counts.unreachable), second)
         if counts.failed:
             self._in_a_row[""] = max(0, self._in_a_row[""] - counts.failed)

@@ -19,7 +19,8 @@ MAX_LIFE_S = 3600.0
 class AcquireRequest:
     """One request for a lease, checked: `ttl_s` and `concurrency` are positive.
 
-    `tried` and `faults` are what the chain's lease token carries of earlier attempts.
+    `tried` and `faults` are what the chain's lease token carries of earlier attempts; the faults
+    were the provider's, at `faults_at`.
     """
 
     target: Target
@@ -34,6 +35,7 @@ class AcquireRequest:
     estimated_tokens: int = 0
     tried: tuple[str, ...] = ()
     faults: int = 0
+    faults_at: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)

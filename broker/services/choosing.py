@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
-from broker.core.admission import Admission, Block, upstream_scopes
+from broker.core.admission import FREE, Admission, Block, upstream_scopes
 from broker.core.circuit import FOREVER
 from broker.core.denial import Denial, Target, deny, precedence
 from broker.core.pool import Candidate, Pool
@@ -112,6 +112,8 @@ class Choosing:
 
     def upstream_admission(self, upstream: Upstream, principal: str, now: float) -> Admission:
         """What the circuits and ramps over an upstream say to one caller."""
+        if self._health.is_calm(upstream.provider):
+            return FREE
         scopes = upstream_scopes(upstream, principal)
         admission = self._health.admit(upstream.provider, scopes, now)
         if admission.block is None and admission.ramps:

@@ -1,7 +1,8 @@
 """From a chosen key to a granted lease: claims first, then the token and the books."""
 
+import asyncio
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from broker.core.admission import Block
@@ -44,25 +45,25 @@ class Granting:
     clock: Clock
     meter: Meter
     random: Random
+    cleanups: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def grant(self, look: Look, pick: Pick) -> Grant | None:
         """The lease on `pick`, or None when its claim was refused: then look for another key."""
         lease = self._claims_of(look, pick)
-        member = member_of(lease)
         is_degraded = False
         if lease.slots or lease.permits:
-            taken = await self._take(look, pick, lease, member)
+            taken = await self._take(look, pick, lease)
             if taken is None:
                 return None
             is_degraded = not taken
-        return self._granted(look, pick, lease, member, is_degraded=is_degraded)
+        return self._granted(look, pick, lease, is_degraded=is_degraded)
 
-    async def _take(self, look: Look, pick: Pick, lease: LeaseClaims, member: str) -> bool | None:
+    async def _take(self, look: Look, pick: Pick, lease: LeaseClaims) -> bool | None:
         """Claim slots and permits: True when held, False when degraded, None when refused."""
         key = pick.candidate.key
         claim = Claim(
             provider=key.provider,
-            member=member,
+            member=member_of(lease),
             key_id=key.key_id,
             slots=lease.slots,
             cap=key.limits.concurrency,
@@ -74,16 +75,31 @@ class Granting:
             refusal = await self.claims.claim(claim, look.now)
         except StoreUnavailableError:
             return False
+        except asyncio.CancelledError:
+            self._give_back_later(claim)
+            raise
         if refusal is not None:
-            self._set_aside(look, pick, refusal)
+            self.set_aside(look, pick, refusal)
             return None
         if self.choosing.judge(look, pick.candidate).block is not None:
-            await self.claims.release_slots(key.provider, key.key_id, member)
-            await self.claims.release_permits(lease.permits, member)
+            await self._give_back(claim)
             return None
         return True
 
-    def _set_aside(self, look: Look, pick: Pick, refusal: Refusal) -> None:
+    def _give_back_later(self, claim: Claim) -> None:
+        """The caller left while the claim was under way: whether it was taken is unknown."""
+        task = asyncio.get_running_loop().create_task(self._give_back(claim))
+        self.cleanups.add(task)
+        task.add_done_callback(self.cleanups.discard)
+
+    async def _give_back(self, claim: Claim) -> None:
+        try:
+            await self.claims.release_slots(claim.provider, claim.key_id, claim.member)
+            await self.claims.release_permits(claim.permits, claim.member)
+        except StoreUnavailableError:
+            return  # the store frees them when they expire
+
+    def set_aside(self, look: Look, pick: Pick, refusal: Refusal) -> None:
         """Leave the key, or the endpoint whose trial is busy, alone for a moment."""
         candidate = pick.candidate
         if refusal.permit is None:
@@ -119,21 +135,19 @@ class Granting:
             request_id=request.request_id,
             attempt=request.attempt,
             slots=slots,
-            faults=request.faults,
+            faults=request.faults if look.target == request.faults_at else 0,
             tried=request.tried,
             permits=pick.admission.permits,
         )
 
-    def _granted(
-        self, look: Look, pick: Pick, lease: LeaseClaims, member: str, *, is_degraded: bool
-    ) -> Grant:
+    def _granted(self, look: Look, pick: Pick, lease: LeaseClaims, *, is_degraded: bool) -> Grant:
         candidate = pick.candidate
         key, now = candidate.key, look.now
         candidate.load.note_grant(now)
         if pick.admission.ramps:
             self.health.of(key.provider).ramps.note_grant(pick.admission.ramps, now)
         self.pacing.note_grant(key, look.request.estimated_tokens, now)
-        self.book.add(LiveLease(lease, member, lease.permits))
+        self.book.add(LiveLease(lease, lease.permits))
         self.meter.granted(key.provider, lease.upstream.model, key.provenance)
         provider = self.keyring.provider(key.provider)
         lease_id = self.tokens.sign(lease)

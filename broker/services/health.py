@@ -5,10 +5,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from broker.core.admission import Admission, admit
+from broker.core.admission import FREE, Admission, admit
 from broker.core.circuit import Circuit
-from broker.core.facts import CIRCUIT_FACTS, CallFailed, CircuitCleared, Fact, TrialEnded
-from broker.core.fold import Change, fold
+from broker.core.facts import (
+    CIRCUIT_FACTS,
+    CallFailed,
+    CircuitCleared,
+    Fact,
+    ProbeEnded,
+    RevisionRetired,
+    TrialEnded,
+)
+from broker.core.fold import Change, answer_evidence, fold
 from broker.core.health import Health
 from broker.core.ramp import RampLedger
 from broker.core.replica import Logged, ReplicaHealth
@@ -20,6 +28,9 @@ from broker.ports.fact_log import FactLog
 
 APPEND_WAIT_S = 0.05
 """How long an answer waits for the log: then it goes out, and the fact stays pending."""
+
+CUT_OFF_S = 1.0
+"""A fact that the log has not confirmed for this long says that the store does not work."""
 
 MAX_STRANGERS = 1024
 """Circuits kept per provider for models that nobody configured and that never worked."""
@@ -90,13 +101,24 @@ class HealthBook:
         """Tell `listener` of every change from now on."""
         self._listeners.append(listener)
 
+    def is_known_model(self, provider: str, model: str) -> bool:
+        """Is the model configured, or did it ever work?"""
+        return self._is_known_model(provider, model)
+
     def of(self, provider: str) -> ProviderHealth:
         """One provider's health."""
         return self._providers[provider]
 
     def admit(self, provider: str, scopes: tuple[Scope, ...], now: float) -> Admission:
         """What all circuits over `scopes` say."""
+        if self.is_calm(provider):
+            return FREE
         return admit(self._providers[provider].views, scopes, now)
+
+    def is_calm(self, provider: str) -> bool:
+        """Is nothing of the provider in trouble, so that every circuit admits?"""
+        health = self._providers[provider]
+        return health.replica.view.is_calm() and health.strangers.is_calm()
 
     def circuits(self, provider: str = "") -> Iterator[Circuit]:
         """The records of one provider, or of all."""
@@ -117,6 +139,16 @@ class HealthBook:
     def pending_facts(self) -> int:
         """Facts of this replica that the log has not confirmed."""
         return sum(len(health.replica.pending) for health in self._providers.values())
+
+    def lag_s(self, now: float) -> float:
+        """How long the oldest fact of this replica has waited for the log to confirm it."""
+        replicas = (health.replica for health in self._providers.values())
+        oldest = min((r.pending[0].happened for r in replicas if r.pending), default=now)
+        return max(now - oldest, 0.0)
+
+    def is_cut_off(self, now: float) -> bool:
+        """Does this replica decide alone, because the log takes nothing?"""
+        return self.lag_s(now) >= CUT_OFF_S
 
     async def submit(self, facts: Iterable[Fact]) -> list[Change]:
         """Post facts and wait, at most APPEND_WAIT_S, until the log has them.
@@ -154,10 +186,9 @@ class HealthBook:
     def _fold_own(self, fact: Fact) -> list[Change]:
         health = self._providers[fact.provider]
         now = self._clock.now()
-        if isinstance(fact, CallFailed | TrialEnded | CircuitCleared) and self._is_strange(
-            fact.scope
-        ):
+        if self._is_strange(health, fact):
             return self._fold_stranger(health, fact, now)
+        self._tell_strangers(health, fact, now)
         if isinstance(fact, CIRCUIT_FACTS) and not health.replica.would_change(fact, now):
             return []
         changes = health.replica.fold_own(fact, now)
@@ -165,8 +196,13 @@ class HealthBook:
         self._tell_view(fact.provider, changes, now)
         return changes
 
-    def _is_strange(self, scope: Scope) -> bool:
-        return bool(scope.model) and not self._is_known_model(scope.provider, scope.model)
+    def _is_strange(self, health: ProviderHealth, fact: Fact) -> bool:
+        """Is the fact about a circuit that this replica keeps to itself?"""
+        if not isinstance(fact, CallFailed | TrialEnded | CircuitCleared) or not fact.scope.model:
+            return False
+        if health.strangers.families(fact.scope):
+            return True
+        return not self._is_known_model(fact.provider, fact.scope.model)
 
     def _fold_stranger(self, health: ProviderHealth, fact: Fact, now: float) -> list[Change]:
         changes = fold(health.strangers, fact, now, 0.0)
@@ -179,9 +215,17 @@ class HealthBook:
             (scope, family), _ = health.stranger_order.popitem(last=False)
             health.strangers.drop(scope, family)
         self._tell_view(fact.provider, changes, now)
-        logged = Logged(0, now, 0.0, fact)
-        self._tell_confirmed(logged, changes, own=True)
+        self._tell_confirmed(Logged(0, now, 0.0, fact), changes, own=True)
         return changes
+
+    def _tell_strangers(self, health: ProviderHealth, fact: Fact, now: float) -> None:
+        """Probes and retired revisions concern a key's circuits on strange models too."""
+        changes: list[Change] = []
+        if isinstance(fact, ProbeEnded):
+            changes = answer_evidence(health.strangers, fact, now)
+        elif isinstance(fact, RevisionRetired):
+            changes = fold(health.strangers, fact, now, 0.0)
+        self._tell_view(fact.provider, changes, now)
 
     def _start_append(self, fact: Fact, happened: float) -> None:
         task = asyncio.get_running_loop().create_task(self._append(fact, happened))
@@ -199,6 +243,7 @@ class HealthBook:
         own = logged.fact.replica == self.replica
         changes = replica.confirm(logged)
         if not own:
+            self._tell_strangers(self._providers[logged.fact.provider], logged.fact, logged.at)
             self._tell_view(logged.fact.provider, changes, logged.at)
         self._tell_confirmed(logged, changes, own=own)
 

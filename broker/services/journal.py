@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from broker.core.denial import Denial, Target
 from broker.core.facts import (
     CallFailed,
     CircuitCleared,
@@ -26,6 +27,9 @@ from broker.ports.meter import Meter
 
 log = structlog.get_logger("keybroker")
 
+GRANTS_PER_LINE = 1024
+"""Grants are sampled in the log: who got what is for an audit, not for a log."""
+
 HEALED_BY = {TrialEnded: "trial", ProbeEnded: "probe", CircuitCleared: "operator"}
 
 
@@ -36,9 +40,33 @@ class Journal:
     history: EventHistory
     meter: Meter
 
-    def judged(
-        self, lease: LeaseClaims, verdict: Verdict, changes: list[Change], now: float
-    ) -> None:
+    def granted(self, lease: LeaseClaims) -> None:
+        """Log one grant in GRANTS_PER_LINE; every trial."""
+        if lease.is_trial or int(lease.uid, 16) % GRANTS_PER_LINE == 0:
+            log.info(
+                "lease_granted",
+                provider=lease.upstream.provider,
+                model=lease.upstream.model,
+                key_id=lease.key_id,
+                provenance=lease.provenance,
+                principal=lease.principal,
+                tenant=lease.tenant,
+                is_trial=lease.is_trial,
+            )
+
+    def denied(self, principal: str, tenant: str, target: Target, denial: Denial) -> None:
+        """Log a denial."""
+        log.info(
+            "lease_denied",
+            provider=target.provider,
+            model=target.model,
+            principal=principal,
+            tenant=tenant,
+            reason=denial.reason,
+            action=denial.action,
+        )
+
+    def judged(self, lease: LeaseClaims, verdict: Verdict, changes: list[Change]) -> None:
         """Log a non-OK verdict with whose key it was and what it did."""
         if verdict.kind is Kind.OK:
             return
@@ -75,15 +103,22 @@ class Journal:
                 attributes={"keys": ",".join(logged.fact.key_ids)},
             )
         if isinstance(logged.fact, MarkAnnounced):
-            fact = logged.fact
-            self.record(
-                fact.mark,
-                fact.provider,
-                logged.at,
-                f"{fact.subject}: {fact.mark.replace('_', ' ')} by {fact.principal}",
-                principal=fact.principal,
-                attributes={"subject": fact.subject, "reason": fact.reason},
-            )
+            self._marked(logged.fact, logged.at)
+
+    def _marked(self, fact: MarkAnnounced, at: float) -> None:
+        """Tell of an operator's mark; one on a tenant or a principal is about no provider."""
+        what, _, name = fact.subject.partition("/")
+        is_key, is_upstream = what == "key", what == "upstream"
+        self.record(
+            fact.mark,
+            fact.provider if is_key or is_upstream else "",
+            at,
+            f"{what} {name.removesuffix('/')}: {fact.mark.replace('_', ' ')} by {fact.principal}",
+            key_id=name if is_key else "",
+            model=name.partition("/")[2] if is_upstream else "",
+            principal=fact.principal,
+            attributes={"subject": fact.subject, "reason": fact.reason},
+        )
 
     def record(
         self,
@@ -130,7 +165,7 @@ class Journal:
             _story(change),
             key_id=scope.key_id,
             model=scope.model,
-            principal=_who(fact),
+            principal=_who(fact, change),
             attributes=_attributes(change),
         )
 
@@ -174,7 +209,10 @@ def _attributes(change: Change) -> dict[str, str]:
     return {name: str(value) for name, value in attributes.items()}
 
 
-def _who(fact: Fact) -> str:
+def _who(fact: Fact, change: Change) -> str:
+    """Whose doing it was; of contradicted evidence, who reported it."""
+    if change.cause == "contradicted" and change.after is not None:
+        return change.after.reported_by
     if isinstance(fact, CallFailed | TrialEnded):
         return fact.reported_by
     return fact.principal if isinstance(fact, CircuitCleared) else ""

@@ -4,17 +4,20 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from broker.core.fold import Change
 from broker.core.key import Key
 from broker.core.load import KeyLoad
 from broker.core.pool import Candidate, Pool
 from broker.core.provider import Provider
+from broker.core.replica import Logged
 from broker.core.scope import Scope, Upstream
 from broker.core.words import ScopeKind
 from broker.ports.key_source import SourceFault, SourceSnapshot
 from broker.services.errors import KeyUnknownError, ProviderUnknownError
 
-MAX_POOLS = 4096
-"""Pools kept; model names come from callers, so a forgotten pool is simply built again."""
+MAX_CANDIDATES = 200_000
+"""Candidates kept over all pools: model names come from callers, and a forgotten pool is built
+again when it is asked for."""
 
 MAX_WORKED_MODELS = 10_000
 
@@ -38,9 +41,12 @@ class Keyring:
         self._source_of: dict[str, str] = {}
         self._loads: dict[str, KeyLoad] = {}
         self._pools: OrderedDict[tuple[str, str], Pool] = OrderedDict()
+        self._candidate_count = 0
         self._worked: dict[str, dict[str, None]] = {name: {} for name in providers}
         self._listed: dict[str, frozenset[str]] = {}
         self._by_provider: dict[str, list[Key]] = {}
+        self._named: dict[str, frozenset[str]] = {}
+        self._offered: dict[str, tuple[str, ...]] = {}
 
     def provider(self, name: str) -> Provider:
         """A provider by name; raises ProviderUnknownError."""
@@ -78,10 +84,14 @@ class Keyring:
         """The pool of system keys for a model; candidates that do not allow the model are out."""
         name = (provider, model)
         pool = self._pools.get(name)
-        if pool is None:
-            pool = self._pools[name] = Pool(self._candidates(provider, model))
-            if len(self._pools) > MAX_POOLS:
-                self._pools.popitem(last=False)
+        if pool is not None:
+            self._pools.move_to_end(name)
+            return pool
+        pool = self._pools[name] = Pool(self._candidates(provider, model))
+        self._candidate_count += len(pool) + 1
+        while self._candidate_count > MAX_CANDIDATES and len(self._pools) > 1:
+            _, forgotten = self._pools.popitem(last=False)
+            self._candidate_count -= len(forgotten) + 1
         return pool
 
     def load(self, key_id: str) -> KeyLoad:
@@ -115,7 +125,10 @@ class Keyring:
             self._by_provider = {}
             for key in self._keys.values():
                 self._by_provider.setdefault(key.provider, []).append(key)
+            self._named.clear()
+            self._offered.clear()
             self._pools.clear()
+            self._candidate_count = 0
         return refreshed
 
     def note_worked(self, provider: str, model: str) -> None:
@@ -123,29 +136,46 @@ class Keyring:
         worked = self._worked[provider]
         if model not in worked and len(worked) < MAX_WORKED_MODELS:
             worked[model] = None
+            self._offered.pop(provider, None)
 
     def note_listed(self, provider: str, models: Iterable[str]) -> None:
         """Remember the models that an authenticated probe listed."""
         self._listed[provider] = self._listed.get(provider, frozenset()) | frozenset(models)
+        self._offered.pop(provider, None)
 
     def is_known_model(self, provider: str, model: str) -> bool:
         """Is the model configured, or did it ever work: else a caller may have made it up."""
         return model in self._worked[provider] or model in self.named_models(provider)
 
-    def named_models(self, provider: str) -> set[str]:
+    def named_models(self, provider: str) -> frozenset[str]:
         """Models configured by name, on the provider or on a key."""
-        names = {
-            name
-            for key in self._by_provider.get(provider, [])
-            for name in key.models
-            if not _is_glob(name)
-        }
-        return names | set(self.providers[provider].models)
+        named = self._named.get(provider)
+        if named is None:
+            on_keys = (key.models for key in self._by_provider.get(provider, []))
+            names = {name for models in on_keys for name in models if not _is_glob(name)}
+            named = frozenset(names | set(self.providers[provider].models))
+            self._named[provider] = named
+        return named
 
-    def offered_models(self, provider: str) -> list[str]:
+    def listed_models(self, provider: str) -> frozenset[str]:
+        """Models configured by name, or listed by a probe that authenticated."""
+        return self.named_models(provider) | self._listed.get(provider, frozenset())
+
+    def offered_models(self, provider: str) -> tuple[str, ...]:
         """Models to offer as alternatives: configured, listed by a probe, or known to work."""
-        listed = self._listed.get(provider, frozenset())
-        return sorted(self.named_models(provider) | listed | set(self._worked[provider]))
+        offered = self._offered.get(provider)
+        if offered is None:
+            names = self.listed_models(provider) | self._worked[provider].keys()
+            offered = self._offered[provider] = tuple(sorted(names))
+        return offered
+
+    def on_view(self, _provider: str, changes: list[Change], _now: float) -> None:
+        """Circuits changed: their candidates may admit now."""
+        for change in changes:
+            self.touch(change.scope)
+
+    def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
+        """Nothing: choosing reads the view."""
 
     def touch(self, scope: Scope) -> None:
         """Something about a scope changed: look anew at the candidates it is over."""

@@ -13,13 +13,12 @@ MAX_ENDED = 65_536
 
 @dataclass(slots=True)
 class LiveLease:
-    """A lease that has neither ended nor expired; `member` names it in claims.
+    """A lease that has neither ended nor expired.
 
     `permits` are those its trial still holds; `kept` says that a report held it for more requests.
     """
 
     claims: LeaseClaims
-    member: str
     permits: tuple[Permit, ...]
     kept: bool = False
 

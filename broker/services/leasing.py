@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from broker.core.admission import Block
-from broker.core.chain import ChainId
+from broker.core.chain import Chain, ChainId
 from broker.core.denial import Denial, Target, deny
 from broker.core.lease_token import LeaseClaims
+from broker.core.scope import Upstream
 from broker.core.words import DenialReason, Family, LeaseState, ScopeKind, State
 from broker.ports.clock import Clock
 from broker.ports.meter import Meter
@@ -21,6 +22,7 @@ from broker.services.errors import (
 )
 from broker.services.granting import Granting
 from broker.services.health import HealthBook
+from broker.services.journal import Journal
 from broker.services.keyring import Keyring
 from broker.services.lease_book import LeaseBook
 from broker.services.marks import Marks
@@ -61,6 +63,7 @@ class Leasing:
     pacing: Pacing
     tokens: Tokens
     usage: Usage
+    journal: Journal
     clock: Clock
     meter: Meter
 
@@ -77,22 +80,25 @@ class Leasing:
         began = now = self.clock.now()
         block = self.pacing.take_quota(principal.name, request.tenant, now)
         if block is not None:
-            return self._denied(deny(block, request.target, now), began)
+            return self._denied(principal, request, deny(block, request.target, now), began)
         first: Denial | None = None
         for target in targets:
             answer = await self._acquire_at(principal, request, target)
             if isinstance(answer, Grant):
                 self.meter.acquired_in(self.clock.now() - began)
+                self.journal.granted(answer.claims)
                 return answer
             first = first or answer
         assert first is not None  # noqa: S101 - there is always a target
         found = self.alternatives.of(targets, principal.name, request.tenant, now)
-        return self._denied(first.offering(found), began, request.target)
+        return self._denied(principal, request, first.offering(found), began)
 
     async def renew(self, principal: Principal, lease_id: str, ttl_s: float) -> Renewed:
         """Extend a lease; raises LeaseUnknown-, LeaseEnded-, LeaseExpired- or KeyUnusableError."""
         lease = self.tokens.open(lease_id, principal)
         now = self.clock.now()
+        if self.marks.is_revoked(lease):
+            raise KeyUnusableError(lease.key_id, "revoked")
         if self.book.has_ended(lease.uid):
             raise LeaseEndedError
         live = self.book.find(lease.uid)
@@ -110,7 +116,8 @@ class Leasing:
     async def release(self, principal: Principal, lease_id: str) -> None:
         """End an unused lease; one that has ended already stays so. Raises LeaseUnknownError."""
         lease = self.tokens.open(lease_id, principal)
-        if self.book.has_ended(lease.uid) or lease.ends_at + MAX_LIFE_S < self.clock.now():
+        is_live = self.book.find(lease.uid) is not None
+        if self.book.has_ended(lease.uid) or (not is_live and lease.ends_at <= self.clock.now()):
             return
         await self.ending.return_trials(lease)
         await self.ending.end(lease, "released")
@@ -153,33 +160,44 @@ class Leasing:
         look = self.choosing.look(target, principal.name, request, now)
         while (pick := self.choosing.pick(look)) is not None:
             upstream = pick.candidate.upstream
-            is_retry = request.faults > 0 or (
-                chain is not None and chain.upstream == upstream and chain.faults > 0
-            )
-            budget = self.upstreams.retries(upstream)
-            if is_retry and not budget.has_left(now):
+            faults = earlier_faults(upstream, request, chain)
+            if self.upstreams.forbids_retry(upstream, faults, now):
                 block = Block(DenialReason.UPSTREAM_OPEN, now + RETRY_BUDGET_WAIT_S)
                 return deny(block, target, now)
             grant = await self.granting.grant(look, pick)
             if grant is None:
                 continue
-            (budget.note_retry if is_retry else budget.note_request)(now)
+            budget = self.upstreams.retries(upstream)
+            (budget.note_retry if faults else budget.note_request)(now)
             if chain is not None:
-                await self._continue_chain(chain_id, grant)
+                self._continue_chain(chain_id, grant)
             self.usage.note(grant.claims, now)
             return grant
         return self.choosing.denial(look)
 
-    async def _continue_chain(self, chain_id: ChainId, grant: Grant) -> None:
-        """A fault counted at this upstream was not final; one at another upstream is."""
+    def _continue_chain(self, chain_id: ChainId, grant: Grant) -> None:
+        """A fault counted at this upstream was not final; one at another upstream is.
+
+        Waits for nothing: a caller cancelled here would leave a lease behind that nobody knows.
+        """
         upstream, now = grant.claims.upstream, self.clock.now()
         self.upstreams.taken_back(upstream, chain_id, now)
         tripped = self.upstreams.abandoned(chain_id, now, at_other_than=upstream)
         if tripped is not None:
-            await self.health.submit([tripped])
+            self.health.post([tripped])
 
-    def _denied(self, denial: Denial, began: float, target: Target | None = None) -> Denial:
-        if target is not None:
-            self.meter.denied(target.provider, denial.reason)
+    def _denied(
+        self, principal: Principal, request: AcquireRequest, denial: Denial, began: float
+    ) -> Denial:
+        self.meter.denied(request.target.provider, denial.reason)
         self.meter.acquired_in(self.clock.now() - began)
+        self.journal.denied(principal.name, request.tenant, request.target, denial)
         return denial
+
+
+def earlier_faults(upstream: Upstream, request: AcquireRequest, chain: Chain | None) -> int:
+    """How often the provider failed this request at the upstream: another lease is a retry."""
+    is_same = request.faults_at == Target(upstream.provider, upstream.model)
+    told = request.faults if is_same else 0
+    seen = chain.faults if chain is not None and chain.upstream == upstream else 0
+    return max(told, seen)

@@ -29,6 +29,10 @@ class Marks:
         await self._store.remove(kind, subject)
         return self._marks.pop((kind, subject), None) is not None
 
+    def find(self, kind: MarkKind, subject: str) -> Mark | None:
+        """The subject's mark of this kind."""
+        return self._marks.get((kind, subject))
+
     def all(self) -> list[Mark]:
         """Every mark there is."""
         return list(self._marks.values())

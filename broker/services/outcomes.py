@@ -1,6 +1,6 @@
 """Outcomes: what a reported call meant, what follows for everybody, what to do next."""
 
-from collections import OrderedDict
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -12,20 +12,18 @@ from broker.core.consequences import Reported, consequences, is_counted
 from broker.core.denial import Denial, Target
 from broker.core.facts import CallFailed, Fact, TrialEnded
 from broker.core.lease_token import LeaseClaims
-from broker.core.outcome import Outcome
 from broker.core.provider import Provider
 from broker.core.verdict import Verdict
 from broker.core.words import (
     AdviceAction,
     Kind,
-    LeaseState,
 )
 from broker.ports.clock import Clock
 from broker.ports.meter import Meter
-from broker.services.acquisition import DEFAULT_TTL_S, AcquireRequest, Grant
+from broker.services.acquisition import AcquireRequest, Grant
 from broker.services.choosing import Choosing
 from broker.services.ending import Ending
-from broker.services.errors import ContradictionError, LeaseExpiredError
+from broker.services.errors import LeaseExpiredError
 from broker.services.health import HealthBook
 from broker.services.journal import Journal
 from broker.services.keyring import Keyring
@@ -33,48 +31,10 @@ from broker.services.lease_book import LeaseBook
 from broker.services.leasing import REPORT_GRACE_S, Leasing
 from broker.services.principal import Principal
 from broker.services.probing import Probing
+from broker.services.reports import Answer, Answers, Report, check_consistent
 from broker.services.tokens import Tokens
 from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
-
-REPEAT_S = 15 * 60.0
-"""A report with the same outcome id gets the same answer for this long."""
-
-MAX_ANSWERS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class NextRequest:
-    """What to acquire after a failure; tenant, request and keys tried come from the lease."""
-
-    fallbacks: tuple[Target, ...] = ()
-    excluded: tuple[str, ...] = ()
-    affinity_key: str = ""
-    ttl_s: float = DEFAULT_TTL_S
-    concurrency: int = 1
-    estimated_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One report, checked for form; `started_ago_s` of the outcome None means unknown."""
-
-    lease_id: str
-    outcome: Outcome
-    keep_lease: bool = False
-    will_retry: bool = False
-    can_replay: bool = False
-    acquire_next: NextRequest | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a report meant and what to do; `follow_up` answers `acquire_next`."""
-
-    verdict: Verdict
-    advice: Advice
-    lease_state: LeaseState
-    follow_up: Grant | Denial | None = None
 
 
 @dataclass(slots=True)
@@ -95,24 +55,6 @@ class _Case:
     def is_final(self) -> bool:
         """Does the gateway give up on this request with this report?"""
         return not self.report.will_retry and self.report.acquire_next is None
-
-
-class Answers:
-    """The answers given lately, by principal, lease and outcome id."""
-
-    def __init__(self) -> None:
-        self._answers: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
-
-    def find(self, uid: str, outcome_id: str, now: float) -> Answer | None:
-        """The answer an outcome got before, for REPEAT_S."""
-        found = self._answers.get((uid, outcome_id))
-        return found[1] if found and now - found[0] <= REPEAT_S else None
-
-    def keep(self, uid: str, outcome_id: str, now: float, answer: Answer) -> None:
-        """Remember an answer; the oldest go first."""
-        self._answers[uid, outcome_id] = (now, answer)
-        if len(self._answers) > MAX_ANSWERS:
-            self._answers.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +82,40 @@ class Outcomes:
         Raises ContradictionError, LeaseUnknownError, LeaseExpiredError, and for `acquire_next`
         what Leasing.acquire raises.
         """
-        _check(report)
+        check_consistent(report)
         lease = self.tokens.open(report.lease_id, principal)
         now = self.clock.now()
         outcome_id = report.outcome.outcome_id
-        repeated = self.answers.find(lease.uid, outcome_id, now) if outcome_id else None
-        if repeated is not None:
-            return repeated
+        if not outcome_id:
+            return await self._judge(principal, report, lease, now)
+        while (known := self.answers.find(lease.uid, outcome_id, now)) is not None:
+            await asyncio.wait({known})
+            if not known.cancelled():
+                return known.result()
+        promised: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answers.keep(lease.uid, outcome_id, now, promised)
+        try:
+            answer = await self._judge(principal, report, lease, now)
+        except BaseException:
+            promised.cancel()  # a repeat is judged anew
+            raise
+        promised.set_result(answer)
+        return answer
+
+    async def _judge(
+        self, principal: Principal, report: Report, lease: LeaseClaims, now: float
+    ) -> Answer:
         live = self.book.find(lease.uid)
         ends_at = live.claims.ends_at if live else lease.ends_at
         if now > ends_at + REPORT_GRACE_S:
             raise LeaseExpiredError(datetime.fromtimestamp(ends_at, UTC).isoformat())
-        case = self._open(principal, report, lease, now)
-        answer = await self._deal_with(case)
-        if outcome_id:
-            self.answers.keep(lease.uid, outcome_id, now, answer)
-        return answer
+        return await self._deal_with(self._open(principal, report, lease, now))
+
+    async def take_back(self, principal: Principal, report: Report, grant: Grant) -> None:
+        """An answer with a lease never reached its caller: a repeat is judged anew."""
+        lease = self.tokens.open(report.lease_id, principal)
+        self.answers.forget(lease.uid, report.outcome.outcome_id)
+        await self.leasing.abandon(grant)
 
     async def served_from_cache(self, provider: str, model: str, hits: int) -> None:
         """A gateway's cache answered requests; raises ProviderUnknownError."""
@@ -184,9 +144,10 @@ class Outcomes:
         )
 
     async def _deal_with(self, case: _Case) -> Answer:
-        await self._learn(case)
         self._tell(case)
-        if not case.report.outcome.interim:
+        try:
+            await self._learn(case)
+        finally:  # also when the caller leaves: what the lease held must come back
             await self._settle(case)
         advice = self._advise(case)
         follow_up = await self._follow_up(case, advice)
@@ -196,14 +157,26 @@ class Outcomes:
         return Answer(case.verdict, advice, state, follow_up)
 
     async def _learn(self, case: _Case) -> None:
-        """Turn the verdict into facts and counts; permits of a decided trial come back."""
-        verdict, upstream = case.verdict, case.lease.upstream
+        """Turn the verdict into facts and counts."""
+        verdict = case.verdict
+        live = self.book.find(case.lease.uid)
+        permits = live.permits if live else case.lease.permits
         if verdict.missing_auth:
             self.probing.ask(case.lease.key_id)
-        live = self.book.find(case.lease.uid)
-        lease = replace(case.lease, permits=live.permits) if live else case.lease
+        if verdict.kind is Kind.OK:
+            self._note_success(case)
+            if not permits:
+                return
+        facts = self._consequences(case, replace(case.lease, permits=permits))
+        tripped = self._count(case)
+        if tripped is not None:
+            facts.append(tripped)
+        changes = await self.health.submit(facts)
+        self.journal.judged(case.lease, verdict, changes)
+
+    def _consequences(self, case: _Case, lease: LeaseClaims) -> list[Fact]:
         reported = Reported(
-            verdict=verdict,
+            verdict=case.verdict,
             claims=lease,
             dialect=case.provider.dialect,
             report_id=_report_id(case),
@@ -211,26 +184,27 @@ class Outcomes:
             lead_s=case.now - case.started,
             now=case.now,
         )
-        facts = [fact for fact in consequences(reported) if self._still_matters(fact)]
-        if verdict.kind is Kind.OK:
-            self._note_success(case)
-        elif is_counted(verdict):
+        return [fact for fact in consequences(reported) if self._still_matters(fact)]
+
+    def _count(self, case: _Case) -> CallFailed | None:
+        """Count what the upstream's window counts; the fact, if that trips its circuit."""
+        upstream = case.lease.upstream
+        if is_counted(case.verdict):
             case.faults, tripped = self.upstreams.faulted(
                 upstream,
                 case.chain_id,
-                verdict.kind,
+                case.verdict.kind,
                 case.started,
                 case.now,
                 earlier_faults=case.faults,
                 is_final=case.is_final,
             )
-            facts += [tripped] if tripped else []
-        elif verdict.kind is Kind.CANCELLED:
-            tripped = self.upstreams.abandoned(case.chain_id, case.now)
-            facts += [tripped] if tripped else []
-        changes = await self.health.submit(facts)
-        self.journal.judged(case.lease, case.verdict, changes, case.now)
-        await self.ending.end_permits(case.lease, lease.permits)
+            return tripped
+        if case.verdict.kind is Kind.CANCELLED:
+            return self.upstreams.cancelled(
+                upstream, case.chain_id, case.started, case.now, earlier_faults=case.faults
+            )
+        return None
 
     def _still_matters(self, fact: Fact) -> bool:
         """Is the fact about something that exists: a retired revision keeps no health."""
@@ -250,9 +224,13 @@ class Outcomes:
             self.keyring.load(case.lease.key_id).note_headroom(share, case.now)
 
     async def _settle(self, case: _Case) -> None:
-        """End the lease, unless it is held; a trial cannot be."""
-        is_held = case.report.keep_lease and not case.lease.is_trial
+        """End the lease, unless it is held; a trial cannot be, and its permits come back."""
         live = self.book.find(case.lease.uid)
+        if case.report.outcome.interim:
+            permits = live.permits if live else case.lease.permits
+            await self.ending.end_permits(case.lease, permits)
+            return
+        is_held = case.report.keep_lease and not case.lease.is_trial
         if is_held:
             if live is not None:
                 live.kept = True
@@ -300,6 +278,7 @@ class Outcomes:
             estimated_tokens=wanted.estimated_tokens,
             tried=tried,
             faults=case.faults,
+            faults_at=Target(lease.upstream.provider, lease.upstream.model),
         )
         return await self.leasing.acquire(case.principal, request)
 
@@ -316,15 +295,6 @@ class Outcomes:
             self.meter.judged_unknown(upstream.provider, status)
         if case.is_final and not case.report.outcome.interim:
             self.meter.tried_keys(len(case.lease.tried) + 1)
-
-
-def _check(report: Report) -> None:
-    if report.acquire_next is not None and report.keep_lease:
-        raise ContradictionError("keep_lease", "acquire_next")
-    if report.outcome.interim and report.acquire_next is not None:
-        raise ContradictionError("outcome.interim", "acquire_next")
-    if report.outcome.interim and report.will_retry:
-        raise ContradictionError("outcome.interim", "will_retry")
 
 
 def _report_id(case: _Case) -> str:

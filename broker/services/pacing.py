@@ -44,20 +44,24 @@ class Pacing:
         self._take(("requests", key.key_id), limits.requests_per_minute, 1.0, now)
         self._take(("tokens", key.key_id), limits.tokens_per_minute, float(tokens), now)
 
-    def take_quota(self, principal: str, tenant: str, now: float) -> Block | None:
-        """Take one lease from both quotas, or LEASE_QUOTA when either is used up."""
+    def quota_block(self, principal: str, tenant: str, now: float) -> Block | None:
+        """LEASE_QUOTA while a quota of the caller is used up; takes nothing."""
         quotas = self._quotas
         if not quotas.per_principal and not quotas.per_tenant:
             return None
-        waits = [self._peek(("principal", principal), quotas.per_principal, 1.0, now)]
+        wait_s = self._peek(("principal", principal), quotas.per_principal, 1.0, now)
         if tenant:
-            waits.append(self._peek(("tenant", tenant), quotas.per_tenant, 1.0, now))
-        if max(waits) > 0:
-            return Block(DenialReason.LEASE_QUOTA, now + max(waits))
-        self._take(("principal", principal), quotas.per_principal, 1.0, now)
-        if tenant:
-            self._take(("tenant", tenant), quotas.per_tenant, 1.0, now)
-        return None
+            wait_s = max(wait_s, self._peek(("tenant", tenant), quotas.per_tenant, 1.0, now))
+        return Block(DenialReason.LEASE_QUOTA, now + wait_s) if wait_s > 0 else None
+
+    def take_quota(self, principal: str, tenant: str, now: float) -> Block | None:
+        """Take one lease from both quotas, or LEASE_QUOTA when either is used up."""
+        block = self.quota_block(principal, tenant, now)
+        if block is None:
+            self._take(("principal", principal), self._quotas.per_principal, 1.0, now)
+            if tenant:
+                self._take(("tenant", tenant), self._quotas.per_tenant, 1.0, now)
+        return block
 
     def _peek(self, name: tuple[str, str], per_minute: float, units: float, now: float) -> float:
         if not per_minute or not units:

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from broker.core.advice import MAX_PROVIDER_FAULTS
 from broker.core.chain import Chain, ChainBook, ChainId
 from broker.core.facts import CallFailed, UpstreamCounted
 from broker.core.fold import Change
@@ -21,6 +22,7 @@ MAX_UPSTREAMS = 4096
 PROBE_AGREES_S = 60.0
 """A probe that could not reach the provider agrees with gateways for this long."""
 
+_KEEPS_AWAY = frozenset({State.OPEN, State.HALF_OPEN})
 _SUCCEEDED = Counts(succeeded=1)
 _FAILED = Counts(failed=1)
 _UNREACHABLE = Counts(unreachable=1)
@@ -44,6 +46,12 @@ class Upstreams:
     def retries(self, upstream: Upstream) -> RetryBudget:
         """The retry budget of an upstream."""
         return self._of(upstream).retries
+
+    def forbids_retry(self, upstream: Upstream, faults: int, now: float) -> bool:
+        """Has the provider failed the request too often, or all requests, to try it again?"""
+        if not faults:
+            return False
+        return faults >= MAX_PROVIDER_FAULTS or not self.retries(upstream).has_left(now)
 
     def totals(self, upstream: Upstream, now: float) -> dict[str, Counts]:
         """The fleet's counts by principal: own ones and those that others published."""
@@ -95,6 +103,22 @@ class Upstreams:
         tripped = self._count(chain, chain_id.principal, now) if is_final else None
         return chain.faults, tripped
 
+    def cancelled(
+        self,
+        upstream: Upstream,
+        chain_id: ChainId,
+        started: float,
+        now: float,
+        *,
+        earlier_faults: int,
+    ) -> CallFailed | None:
+        """The caller gave up: faults of the chain are final, also those another replica heard."""
+        if earlier_faults and self.chains.find(chain_id, now) is None:
+            chain = self.chains.open(chain_id, upstream, now)
+            chain.faults = earlier_faults
+            chain.started = started
+        return self.abandoned(chain_id, now)
+
     def abandoned(
         self, chain_id: ChainId, now: float, *, at_other_than: Upstream | None = None
     ) -> CallFailed | None:
@@ -126,7 +150,8 @@ class Upstreams:
         """The counts that other replicas need: of windows that hold a fault."""
         facts = []
         for upstream, state in self._upstreams.items():
-            if not state.window.holds_fault(now):
+            is_known = self._health.is_known_model(upstream.provider, upstream.model)
+            if not is_known or not state.window.holds_fault(now):
                 state.window.forget_unpublished(now)
                 continue
             for second, principal, counts in state.window.publish(now):
@@ -136,14 +161,14 @@ class Upstreams:
     def on_view(self, _provider: str, changes: list[Change], _now: float) -> None:
         """A window starts empty at each reopening of its circuit."""
         for change in changes:
-            is_reopened = (
-                change.states[1] is State.RAMPING and change.states[0] is not State.RAMPING
-            )
+            before, after = change.states
+            is_reopened = before in _KEEPS_AWAY and after in {State.RAMPING, State.CLOSED}
             if change.family is not Family.HEALTH or not is_reopened:
                 continue
+            reopened_at = change.after.reopened_at if change.after else None
             for upstream, state in self._upstreams.items():
-                if upstream_scope(upstream) == change.scope and change.after is not None:
-                    state.window.restart(change.after.reopened_at or change.at)
+                if upstream_scope(upstream) == change.scope:
+                    state.window.restart(reopened_at or change.at)
 
     def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
         """Nothing: windows read the view."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from broker.core.incident import KeyUse
+from broker.core.incident import IN_USE_S, KeyUse
 from broker.core.lease_token import LeaseClaims
 from broker.core.scope import Upstream
 
@@ -47,6 +47,15 @@ class Usage:
         if use is None:
             use = self.keys[provider] = KeyUse()
         return use
+
+    def keys_in_use(self, provider: str, since: float) -> set[str]:
+        """The keys of a provider that anybody used here from IN_USE_S before `since` on."""
+        return {
+            key_id
+            for uses in self._uses.values()
+            for (key_id, _tenant, upstream), at in uses.items()
+            if upstream.provider == provider and at >= since - IN_USE_S
+        }
 
     def of(self, principal: str, now: float) -> Iterator[Use]:
         """What a principal used within USES_S."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -113,7 +113,7 @@ class Watching:
         self._watchers: set[_Watcher] = set()
         self._timed: dict[tuple[Scope, Family], Circuit] = {}
 
-    async def watch(self, principal: str) -> AsyncIterator[News]:
+    async def watch(self, principal: str) -> AsyncGenerator[News, None]:
         """First Synced, then the deaths that stand, then news as they come."""
         watcher = _Watcher(principal)
         self._watchers.add(watcher)

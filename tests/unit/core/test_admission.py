@@ -104,7 +104,7 @@ def test_a_ramping_circuit_admits_and_is_counted() -> None:
 
 def test_a_closed_record_asks_nothing() -> None:
     record = reopen(opened(Family.QUOTA), NOW)
-    assert judge([record], NOW + 3600.0) == FREE
+    assert judge([record], record.standing(NOW).ends) == FREE
 
 
 def test_a_probe_and_not_a_customer_tries_a_quarantined_key() -> None:

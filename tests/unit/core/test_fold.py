@@ -12,7 +12,8 @@ from broker.core.facts import (
     RevisionRetired,
     UpstreamCounted,
 )
-from broker.core.health import FACT_MEMORY_S, CountKey, Counts, Incident
+from broker.core.fold import answer_evidence, fold
+from broker.core.health import FACT_MEMORY_S, CountKey, Counts, Health, Incident
 from broker.core.policy import LEVEL_DECAY_S, POLICIES
 from broker.core.scope import key_model_scope
 from broker.core.words import Evidence, Family, Kind, ProbeResult, State
@@ -96,9 +97,7 @@ def tell(story: Story, event: Event) -> None:
     if event in {Event.FAILED, Event.FAILED_LATE, Event.TRIAL_FAILED}:
         is_trial = event is Event.TRIAL_FAILED
         hint_s = 7200.0 if story.state(Family.QUOTA) is State.OPEN else 0.0
-        story.tell(
-            failed("event", Family.QUOTA, lead_s=late_s, is_trial=is_trial, hint_s=hint_s)
-        )
+        story.tell(failed("event", Family.QUOTA, lead_s=late_s, is_trial=is_trial, hint_s=hint_s))
     elif event is Event.CLEARED:
         story.tell(replace(cleared("event", Family.QUOTA), scope=ACCOUNT))
     else:
@@ -375,6 +374,24 @@ def test_a_rejected_probe_from_before_the_reopening_leaves_weak_evidence_open() 
     assert story.state(Family.CREDENTIAL) is State.RAMPING
     assert story.state(Family.ACCESS) is State.OPEN
     assert story.circuit(Family.ACCESS).evidence_at is not None
+
+
+@pytest.mark.parametrize(
+    ("result", "lead_s", "kinds"),
+    [
+        (ProbeResult.REJECTED, 0.5, []),
+        (ProbeResult.AUTHENTICATED, 0.5, [Kind.PERMISSION_DENIED]),
+        (ProbeResult.INCONCLUSIVE, 0.5, [Kind.INVALID_CREDENTIAL]),
+        (ProbeResult.REJECTED, 2.0, [Kind.INVALID_CREDENTIAL]),
+    ],
+)
+def test_a_probe_answers_weak_evidence_on_models_that_the_log_does_not_know(
+    result: ProbeResult, lead_s: float, kinds: list[Kind]
+) -> None:
+    strangers = Health()
+    fold(strangers, weak("weak"), NOW, 0.0)
+    answer_evidence(strangers, probed("probe", result, lead_s=lead_s), NOW + 1.0)
+    assert [record.kind for record in strangers.circuits()] == kinds
 
 
 def test_inconclusive_probes_count_only_when_the_provider_answered() -> None:

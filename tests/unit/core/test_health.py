@@ -87,7 +87,7 @@ def test_a_layer_can_forget_what_its_base_holds() -> None:
     assert not layer.is_calm()
     layer.drop(ACCOUNT, Family.QUOTA)
     assert list(layer.circuits()) == []
-    assert record_of(base, Family.QUOTA)
+    assert record_of(base, Family.QUOTA).scope == ACCOUNT
 
 
 def test_a_layer_knows_the_facts_below_it_but_not_the_other_way_round() -> None:

@@ -39,9 +39,7 @@ def test_of_several_full_ramps_the_longest_step_counts() -> None:
     record = limit.circuit(Family.LIMIT)
     ramps = (record, ramp(reopened_at=record.until))
     ledger.note_grant(ramps, record.until)
-    assert ledger.block(ramps, record.until) == Block(
-        DenialReason.AT_CAPACITY, record.until + 2.0
-    )
+    assert ledger.block(ramps, record.until) == Block(DenialReason.AT_CAPACITY, record.until + 2.0)
 
 
 def test_each_reopening_begins_anew() -> None:

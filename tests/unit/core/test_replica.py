@@ -22,6 +22,15 @@ def test_an_own_fact_counts_at_once_and_stays_pending_until_the_log_confirms_it(
     assert state(replica, Family.QUOTA) is State.OPEN
 
 
+def test_own_facts_pile_up_until_the_log_takes_them() -> None:
+    replica = ReplicaHealth()
+    for family in (Family.QUOTA, Family.LIMIT):
+        replica.fold_own(failed(f"{family}", family), NOW)
+    assert [pending.fact.fact_id for pending in replica.pending] == ["quota", "limit"]
+    assert state(replica, Family.QUOTA) is State.OPEN
+    assert state(replica, Family.LIMIT) is State.OPEN
+
+
 def test_another_replicas_fact_leaves_own_pending_facts_on_top() -> None:
     replica = ReplicaHealth()
     replica.fold_own(failed("own", Family.QUOTA), NOW)

@@ -1,0 +1,115 @@
+"""The services that are called from outside, each behind its servicer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from google.protobuf.json_format import MessageToDict
+
+from broker.app.core import Core
+from broker.core.dialect import Dialect
+from broker.edge.grpc.admin_service import AdminServicer
+from broker.edge.grpc.auth import ADMIN_SERVICE, LEASE_SERVICE, STATUS_SERVICE
+from broker.edge.grpc.lease_service import LeaseServicer
+from broker.edge.grpc.server import Service
+from broker.edge.grpc.status_messages import write_status
+from broker.edge.grpc.status_service import StatusServicer
+from broker.services.administration import Administration
+from broker.services.classifying import Classifying
+from broker.services.clearing import Clearing
+from broker.services.explain import Explain
+from broker.services.filters import Filters
+from broker.services.inventory import Inventory
+from broker.services.paging import Pager
+from broker.services.runnable import Runnable
+from broker.services.status import Replica, Status
+from broker.services.upkeep import Upkeep
+from keybroker.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
+from keybroker.v1.lease_pb2_grpc import add_LeaseServiceServicer_to_server
+from keybroker.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
+
+
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """The three services of the API."""
+
+    lease: LeaseServicer
+    status: StatusServicer
+    admin: AdminServicer
+
+    def services(self) -> list[Service]:
+        """How they join a server."""
+        return [
+            Service(LEASE_SERVICE, lambda to: add_LeaseServiceServicer_to_server(self.lease, to)),
+            Service(
+                STATUS_SERVICE, lambda to: add_StatusServiceServicer_to_server(self.status, to)
+            ),
+            Service(ADMIN_SERVICE, lambda to: add_AdminServiceServicer_to_server(self.admin, to)),
+        ]
+
+    def show_status(self) -> dict[str, object]:
+        """What GetStatus answers, as JSON values."""
+        message = write_status(self.status.status.now())
+        return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def make_servicers(core: Core, catalog: Mapping[str, Dialect]) -> Servicers:
+    """The servicers over the services of one replica."""
+    clock, pager = core.world.clock, Pager(core.secrets)
+    filters = Filters(
+        core.keyring,
+        core.health,
+        core.marks,
+        core.pacing,
+        core.choosing,
+        core.claims,
+        core.book,
+    )
+    explain = Explain(
+        keyring=core.keyring,
+        health=core.health,
+        pacing=core.pacing,
+        choosing=core.choosing,
+        granting=core.granting,
+        alternatives=core.alternatives,
+        upstreams=core.upstreams,
+        filters=filters,
+        clock=clock,
+    )
+    status = StatusServicer(
+        _status(core),
+        explain,
+        Runnable(core.keyring, filters, pager, clock),
+        Classifying(core.keyring, catalog),
+    )
+    admin = AdminServicer(
+        Administration(
+            core.keyring, core.health, core.marks, core.watching, core.book, core.ending
+        ),
+        Clearing(core.keyring, core.health, clock),
+        Inventory(core.keyring, core.health, core.marks, core.history, pager, clock),
+        Upkeep(core.keyring, core.probing, core.refreshing),
+    )
+    lease = LeaseServicer(core.leasing, core.outcomes, core.watching, core.world.replica)
+    return Servicers(lease, status, admin)
+
+
+def _status(core: Core) -> Status:
+    clock = core.world.clock
+    return Status(
+        keyring=core.keyring,
+        health=core.health,
+        marks=core.marks,
+        upstreams=core.upstreams,
+        usage=core.usage,
+        refreshing=core.refreshing,
+        clock=clock,
+        replica=Replica(core.world.replica, _version(), clock.now()),
+    )
+
+
+def _version() -> str:
+    try:
+        return version("keybroker-server")
+    except PackageNotFoundError:
+        return "unknown"

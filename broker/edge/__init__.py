@@ -1,0 +1,1 @@
+"""Where calls come in: bytes in, service call, bytes out."""

@@ -1,0 +1,1 @@
+"""What operators' tools read over plain HTTP."""

@@ -1,0 +1,67 @@
+"""Metrics, liveness, readiness and status over HTTP."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from broker.edge.bearer import BearerTokens
+
+ShowStatus = Callable[[], Mapping[str, object]]
+"""The status as JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpApi:
+    """What the routes read."""
+
+    registry: CollectorRegistry
+    show_status: ShowStatus
+    is_ready: Callable[[], bool]
+    tokens: BearerTokens
+
+    def app(self) -> Starlette:
+        """The routes."""
+        return Starlette(
+            routes=[
+                Route("/livez", self.livez),
+                Route("/readyz", self.readyz),
+                Route("/metrics", self.metrics),
+                Route("/status", self.status),
+            ]
+        )
+
+    async def livez(self, _request: Request) -> Response:
+        """The process runs and its event loop turns."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Calls are taken; depends on no key and no store, as the gRPC health service does."""
+        if self.is_ready():
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("starting or draining\n", status_code=503)
+
+    async def metrics(self, request: Request) -> Response:
+        """The metrics in Prometheus' text format."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def status(self, request: Request) -> Response:
+        """What StatusService.GetStatus answers, as JSON."""
+        return self._refusal(request) or JSONResponse(self.show_status())
+
+    def _refusal(self, request: Request) -> Response | None:
+        """What shows keys by name needs a token where the API does; any role will do."""
+        if self.tokens.principal(request.headers.get("authorization", "")) is not None:
+            return None
+        return PlainTextResponse(
+            "no principal has this token: send `authorization: Bearer <token>`\n",
+            status_code=401,
+            headers={"www-authenticate": "Bearer"},
+        )
