@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from broker.config import Settings
+from broker.config.settings import variable
 from broker.core.circuit import TRANSITIONS, Action, Event
 from broker.core.denial import DENIALS
 from broker.core.policy import FAMILIES, POLICIES
@@ -73,16 +74,16 @@ def _denials() -> str:
 
 def _settings() -> str:
     """Every setting: name, default, meaning."""
-    prefix = str(Settings.model_config.get("env_prefix", "")).upper()
     rows = (
-        [f"`{prefix}{name.upper()}`", _default(field.default), field.description or ""]
+        [f"`{variable(name)}`", _default(field.default), field.description or ""]
         for name, field in Settings.model_fields.items()
     )
     return _table(["setting", "default", "meaning"], rows)
 
 
 def _default(value: object) -> str:
-    return f"`{value}`" if isinstance(value, str | int | float) and value != "" else "–"
+    is_shown = isinstance(value, str | int | float | Path) and value != ""
+    return f"`{value}`" if is_shown else "–"
 
 
 def _span(seconds: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import grpc
 import httpx
 from google.protobuf.duration_pb2 import Duration
+
 from keybroker.v1 import (
     admin_pb2_grpc,
     lease_pb2,
@@ -14,7 +15,6 @@ from keybroker.v1 import (
     outcome_pb2,
     status_pb2_grpc,
 )
-
 from simulator.client import generation
 
 MAX_BODY_BYTES = 16 * 1024

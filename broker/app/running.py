@@ -75,12 +75,6 @@ class App:
         self.is_ready = True
         log.info("serving", replica=core.world.replica, grpc=self.grpc_port, http=self.http_port)
 
-    async def serve_until(self, stop: asyncio.Event) -> None:
-        """Start, serve until `stop` is set, drain."""
-        await self.start()
-        await stop.wait()
-        await self.stop()
-
     async def stop(self) -> None:
         """Drain: calls under way finish, every handler runs to its end, then all else ends."""
         is_draining, self.is_ready = self.is_ready, False

@@ -71,8 +71,9 @@ def _env_source(
 ) -> EnvKeySource:
     given = settings.fingerprint_secret
     secret = given.get_secret_value().encode() if given else secrets.token_bytes(32)
+    file = None if str(settings.env_file) == os.devnull else settings.env_file
     is_named = "env_file" in settings.model_fields_set
-    return EnvKeySource(environ, settings.env_file, providers, secret, required=is_named)
+    return EnvKeySource(environ, file, providers, secret, required=is_named)
 
 
 def _tokens(settings: Settings) -> BearerTokens:

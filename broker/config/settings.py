@@ -25,6 +25,7 @@ PREFIX: Final = "KEYBROKER_"
 """What stands before a setting's upper-case name in its environment variable."""
 
 Listen = Annotated[str, AfterValidator(check_address)]
+ListenOrNot = Annotated[str, AfterValidator(lambda text: text and check_address(text))]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -38,7 +39,7 @@ class Settings(BaseModel):
         "127.0.0.1:50051",
         description="Address of the gRPC server. Beyond loopback it needs TLS and tokens.",
     )
-    http_listen: Listen | Literal[""] = Field(
+    http_listen: ListenOrNot = Field(
         "127.0.0.1:8080",
         description="Address of `/metrics`, `/livez`, `/readyz` and `/status`; empty: none."
         " Beyond loopback it needs TLS and tokens.",
@@ -63,7 +64,7 @@ class Settings(BaseModel):
     env_file: Path = Field(
         Path(".env"),
         description="File with provider keys and settings, read under the environment; it is no"
-        " fault that the default is not there.",
+        " fault that the default is not there. `/dev/null`: none.",
     )
     providers: Annotated[dict[str, ProviderSetting], BeforeValidator(from_json)] = Field(
         {},

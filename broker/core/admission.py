@@ -6,6 +6,7 @@ from typing import NamedTuple
 from broker.core.circuit import FOREVER, Circuit
 from broker.core.health import Health
 from broker.core.key import Key
+from broker.core.policy import FAMILIES
 from broker.core.scope import (
     Scope,
     Upstream,
@@ -46,11 +47,32 @@ class Permit(NamedTuple):
     family: Family
 
 
+STATE_NAMES = {
+    DenialReason.COOLING_DOWN: "cooling_down",
+    DenialReason.EXHAUSTED: "exhausted",
+    DenialReason.QUARANTINED: "quarantined",
+    DenialReason.RESTRICTED: "restricted",
+    DenialReason.ALL_DISABLED: "disabled",
+}
+"""The state of a key that is refused for a reason; for any other reason it is healthy."""
+
+
 class Block(NamedTuple):
-    """Why a lease is refused, and until when (inf: an event has to happen first)."""
+    """Why a lease is refused, and until when (inf: an event has to happen first).
+
+    `family` is that of the half-open circuit whose trial is busy, None for every other reason.
+    """
 
     reason: DenialReason
     until: float
+    family: Family | None = None
+
+    @property
+    def key_state(self) -> str:
+        """The state of a key that this refuses."""
+        if self.family is not None:
+            return FAMILIES[self.family].pool_state
+        return STATE_NAMES.get(self.reason, "healthy")
 
 
 class Admission(NamedTuple):

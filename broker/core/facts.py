@@ -98,11 +98,15 @@ class UpstreamCounted(FactBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentChanged(FactBase):
-    """Keys of one owner class began, or ceased, to be rejected together."""
+    """Keys of one owner class began, or ceased, to be rejected together.
+
+    `joined` says that the incident was open already and more keys joined it.
+    """
 
     owner_class: str
     key_ids: tuple[str, ...]
     opened: bool
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -260,7 +260,9 @@ def _counted(state: Health, fact: UpstreamCounted, _stamp: Stamp) -> list[Change
 
 
 def _incident_changed(state: Health, fact: IncidentChanged, stamp: Stamp) -> list[Change]:
-    incident = Incident(fact.owner_class, fact.key_ids, stamp.happened) if fact.opened else None
+    before = state.incident(fact.owner_class)
+    since = before.since if before else stamp.happened
+    incident = Incident(fact.owner_class, fact.key_ids, since) if fact.opened else None
     state.set_incident(fact.owner_class, incident)
     return []
 

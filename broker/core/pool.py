@@ -80,6 +80,7 @@ class Pool:
         self.tiers = [Tier(by_priority[priority]) for priority in sorted(by_priority, reverse=True)]
         self.endpoints = tuple({entry.upstream: None for entry in self})
         self._blocked: Counter[DenialReason] = Counter()
+        self._states: Counter[str] = Counter()
         self._wakes: dict[DenialReason, list[tuple[float, int, Candidate, Block]]] = {}
         self._tier_of = {id(entry): tier for tier in self.tiers for entry in _entries(tier)}
         self._ticket = count()
@@ -105,6 +106,7 @@ class Pool:
         self._tier_of[id(candidate)].remove(candidate)
         candidate.parked = block
         self._blocked[block.reason] += 1
+        self._states[block.key_state] += 1
         if block.until < FOREVER:
             wakes = self._wakes.setdefault(block.reason, [])
             if len(wakes) > 2 * len(self) + _SPARE_WAKES:
@@ -117,6 +119,7 @@ class Pool:
         if candidate.parked is None:
             return
         self._blocked[candidate.parked.reason] -= 1
+        self._states[candidate.parked.key_state] -= 1
         candidate.parked = None
         self._tier_of[id(candidate)].add(candidate)
 
@@ -135,7 +138,12 @@ class Pool:
 
     def counts(self) -> dict[DenialReason, int]:
         """How many candidates are parked, by reason."""
-        return {reason: number for reason, number in self._blocked.items() if number}
+        return dict(+self._blocked)
+
+    def states(self) -> dict[str, int]:
+        """How many keys are in which state, as choosing last saw them."""
+        ready = sum(len(tier.ready) for tier in self.tiers)
+        return dict(+(self._states + Counter(healthy=ready)))
 
     def blocks(self) -> list[Block]:
         """For each reason with parked candidates, the block that ends first."""

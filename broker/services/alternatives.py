@@ -43,5 +43,5 @@ class Alternatives:
         names = [provider, *(name for name in self.keyring.providers if name != provider)]
         for name in names:
             if self.keyring.keys(name):
-                for model in self.keyring.offered_models(name):
+                for model in sorted(self.keyring.listed_models(name)):
                     yield Target(name, model)

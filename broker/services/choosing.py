@@ -16,16 +16,6 @@ from broker.services.keyring import Keyring
 from broker.services.marks import Marks
 from broker.services.pacing import Pacing
 
-STATE_NAMES = {
-    DenialReason.COOLING_DOWN: "cooling_down",
-    DenialReason.AT_CAPACITY: "at_capacity",
-    DenialReason.TRIAL_BUSY: "trial_busy",
-    DenialReason.EXHAUSTED: "exhausted",
-    DenialReason.QUARANTINED: "quarantined",
-    DenialReason.RESTRICTED: "restricted",
-    DenialReason.ALL_DISABLED: "disabled",
-}
-
 
 @dataclass(slots=True)
 class Look:
@@ -124,15 +114,15 @@ class Choosing:
 
     def denial(self, look: Look) -> Denial:
         """Why `pick` found nothing, as an answer."""
-        pool = look.pool
         provider = self._keyring.provider(look.target.provider)
         block = precedence(self._blocks(look))
-        counts = {STATE_NAMES[reason]: number for reason, number in pool.counts().items()}
         dialect = provider.dialect
         help_url = (
             dialect.status_url if block.reason is DenialReason.UPSTREAM_OPEN else dialect.help_url
         )
-        return deny(block, look.target, look.now, keys_by_state=counts, help_url=help_url)
+        return deny(
+            block, look.target, look.now, keys_by_state=look.pool.states(), help_url=help_url
+        )
 
     def is_leasable(self, target: Target, principal: str, tenant: str, now: float) -> bool:
         """Could this caller lease the target right now, claims aside?"""

@@ -107,7 +107,8 @@ class Granting:
             block = Block(DenialReason.AT_CAPACITY, max(until, look.now + 0.01))
         else:
             wait_s = self.random.uniform(*BUSY_S)
-            block = Block(DenialReason.TRIAL_BUSY, look.now + wait_s)
+            family = refusal.permit.family
+            block = Block(DenialReason.TRIAL_BUSY, look.now + wait_s, family)
         kinds = {ScopeKind.UPSTREAM, ScopeKind.UPSTREAM_PRINCIPAL}
         if refusal.permit is not None and refusal.permit.scope.kind in kinds:
             look.close(candidate.upstream.endpoint, block)

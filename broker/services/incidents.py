@@ -43,8 +43,11 @@ class Incidents:
 
     def _open(self, provider: str, owner_class: str, key_ids: tuple[str, ...]) -> None:
         current = self.health.of(provider).replica.view.incident(owner_class)
-        if key_ids and (current is None or not set(key_ids) <= set(current.key_ids)):
-            self._post(provider, owner_class, key_ids, opened=True)
+        known = current.key_ids if current else ()
+        if set(key_ids) - set(known):
+            together = tuple(sorted({*known, *key_ids}))
+            joined = current is not None
+            self._post(provider, owner_class, together, opened=True, joined=joined)
 
     def _close_if_over(self, provider: str, owner_class: str, now: float) -> None:
         incident = self.health.of(provider).replica.view.incident(owner_class)
@@ -60,7 +63,13 @@ class Incidents:
             self._post(provider, owner_class, incident.key_ids, opened=False)
 
     def _post(
-        self, provider: str, owner_class: str, key_ids: tuple[str, ...], *, opened: bool
+        self,
+        provider: str,
+        owner_class: str,
+        key_ids: tuple[str, ...],
+        *,
+        opened: bool,
+        joined: bool = False,
     ) -> None:
         fact = IncidentChanged(
             fact_id=f"incident/{secrets.token_hex(8)}",
@@ -69,5 +78,6 @@ class Incidents:
             owner_class=owner_class,
             key_ids=key_ids,
             opened=opened,
+            joined=joined,
         )
         self.health.post([fact])

@@ -95,6 +95,7 @@ class Journal:
             self._moved(logged.fact, change)
         if isinstance(logged.fact, IncidentChanged):
             name = "incident_opened" if logged.fact.opened else "incident_closed"
+            name = "incident_joined" if logged.fact.joined else name
             self.record(
                 name,
                 logged.fact.provider,

@@ -13,7 +13,9 @@ def main() -> None:
     """Measure everything; takes about a minute and a half."""
     figures = [*core_figures(), *uvloop.run(wire_figures())]
     for figure in figures:
-        print(json.dumps({"name": figure.name, "value": round(figure.value, 3), "unit": figure.unit}))
+        print(
+            json.dumps({"name": figure.name, "value": round(figure.value, 3), "unit": figure.unit})
+        )
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
         print(f"{figure.name:<{width}}  {figure.value:>12,.2f} {figure.unit}", file=sys.stderr)

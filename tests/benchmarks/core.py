@@ -62,9 +62,7 @@ def _decision_us(size: int) -> float:
     random = Random(7)
 
     def decide() -> None:
-        pick = choose(
-            pool, lambda candidate: admit((health,), candidate.scopes, NOW), NOW, random
-        )
+        pick = choose(pool, lambda candidate: admit((health,), candidate.scopes, NOW), NOW, random)
         assert pick is not None
         pick.candidate.load.note_grant(NOW)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from keybroker.v1 import key_pb2, lease_pb2, lease_pb2_grpc
 
 from broker.adapters.structlog import configure_logging
 from broker.app import build
@@ -19,6 +18,7 @@ from broker.edge.bearer import BearerTokens
 from broker.edge.grpc.auth import LEASE_SERVICE
 from broker.edge.grpc.server import GrpcServer, Service
 from broker.edge.listen import Address
+from keybroker.v1 import key_pb2, lease_pb2, lease_pb2_grpc
 
 KEYS = 100
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 
 import grpc
-from keybroker.v1 import lease_pb2, lease_pb2_grpc, outcome_pb2
 
+from keybroker.v1 import lease_pb2, lease_pb2_grpc, outcome_pb2
 from tests.benchmarks.measure import Figure
 
 CALLERS = 16

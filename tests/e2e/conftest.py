@@ -8,11 +8,11 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from keybroker.v1 import admin_pb2, key_pb2, scope_pb2, status_pb2
 
 from broker.app import App, build
 from broker.config import Settings
-from broker.ports.clock import Clock
+from broker.config.forms import ProviderSetting
+from keybroker.v1 import admin_pb2, scope_pb2, status_pb2
 from simulator import Simulator
 from tests.fakes import FakeClock
 from tests.gateway import Gateway
@@ -36,7 +36,6 @@ class World:
     gateway: Gateway
     env_file: Path
     lines: list[str] = field(default_factory=list)
-    system: key_pb2.Provenance.ValueType = key_pb2.PROVENANCE_SYSTEM
 
     async def add_keys(self, provider: str, number: int, **attributes: str) -> list[str]:
         """Give a provider keys that work, and tell the broker."""
@@ -79,20 +78,20 @@ class TimedWorld(World):
 
 async def open_world(stack: AsyncExitStack, path: Path, clock: FakeClock | None = None) -> World:
     """Start everything; the stack stops it."""
-    timers = {"clock": clock.now} if clock else {}
-    sim = await stack.enter_async_context(Simulator.start(**timers))
+    simulator = Simulator.start(clock=clock.now) if clock else Simulator.start()
+    sim = await stack.enter_async_context(simulator)
     env_file = path / ".env"
     env_file.write_text("")
-    providers = {name: {"base_url": sim.base_url(name)} for name in MODELS}
+    providers = {name: ProviderSetting(base_url=sim.base_url(name)) for name in MODELS}
     settings = Settings(
         grpc_listen="127.0.0.1:0",
         http_listen="127.0.0.1:0",
         env_file=env_file,
         providers=providers,
         boot_probe="off",
+        drain_seconds=0.0,
     )
-    broker_clock: Clock | None = clock
-    app = build(settings, environ={}, clock=broker_clock)
+    app = build(settings, environ={}, clock=clock)
     await app.start()
     stack.push_async_callback(app.stop)
     gateway = await open_gateway(stack, app)

@@ -3,8 +3,7 @@
 import asyncio
 import time
 
-from keybroker.v1 import admin_pb2, denial_pb2, lease_pb2, outcome_pb2, verdict_pb2
-
+from keybroker.v1 import admin_pb2, denial_pb2, key_pb2, lease_pb2, outcome_pb2, verdict_pb2
 from simulator import Refusal
 from tests.e2e.conftest import MODELS, TimedWorld, World
 
@@ -117,9 +116,7 @@ async def test_a_disabled_key_comes_back_by_enable_key_and_by_nothing_else(world
         pass
     await admin.RefreshKeys(admin_pb2.RefreshKeysRequest())
     await admin.ClearCircuit(
-        admin_pb2.ClearCircuitRequest(
-            scope=world.key_scope("openai", lease.key_id, lease.revision)
-        )
+        admin_pb2.ClearCircuitRequest(scope=world.key_scope("openai", lease.key_id, lease.revision))
     )
     denied = await world.gateway.acquire("openai", GPT)
     assert denied.denial.reason == denial_pb2.DENIAL_REASON_ALL_DISABLED
@@ -158,5 +155,4 @@ async def test_every_tenant_is_served_from_system_keys_and_told_so(world: World)
     """Until there are tenant keys, and never silently."""
     await world.add_keys("openai", 1)
     answer = await world.gateway.acquire("openai", GPT, tenant="acme")
-    assert lease_pb2.Lease.DESCRIPTOR.fields_by_name["provenance"]
-    assert answer.lease.provenance == world.system
+    assert answer.lease.provenance == key_pb2.PROVENANCE_SYSTEM

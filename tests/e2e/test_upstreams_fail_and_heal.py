@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from keybroker.v1 import denial_pb2, lease_pb2, verdict_pb2
 
+from keybroker.v1 import denial_pb2, lease_pb2, verdict_pb2
 from simulator import Refusal
 from tests.e2e.conftest import MODELS, TimedWorld, World
 

@@ -6,6 +6,7 @@ import uuid
 
 import grpc
 import httpx
+
 from keybroker.v1 import lease_pb2, lease_pb2_grpc, outcome_pb2
 
 

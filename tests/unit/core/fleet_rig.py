@@ -1,83 +1,36 @@
-"""A fleet in miniature: three replicas, one log, one table of claims, and time that a test moves.
+"""A fleet in miniature: three replicas of one provider, and time that a test moves.
 
 The log delivers late, in order and sometimes twice; an append may happen twice when its
 acknowledgement got lost. Clocks of replicas differ a little from log time.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from broker.core.admission import Permit, admit, key_scopes, upstream_scopes
-from broker.core.circuit import Circuit
 from broker.core.facts import (
     CIRCUIT_FACTS,
     CircuitCleared,
     Fact,
     MarkAnnounced,
-    ProbeEnded,
     RevisionRetired,
     TrialEnded,
 )
-from broker.core.fold import Change
-from broker.core.health import Health
 from broker.core.key import Key, KeyLimits
 from broker.core.lease_token import LeaseClaims, sign, verify
 from broker.core.ramp import RampLedger
-from broker.core.replica import Logged, ReplicaHealth
+from broker.core.replica import ReplicaHealth
 from broker.core.scope import Scope, Upstream
 from broker.core.secret import Secret
-from broker.core.words import Family, Provenance, State
+from broker.core.words import Family, Provenance
+from tests.unit.core.fleet_checks import PRINCIPAL, check_deadlines, snapshot
+from tests.unit.core.fleet_store import CAP, PERMIT_S, ClaimTable, SharedLog
 
 PROVIDER = "openai"
-PRINCIPAL = "gateway"
 KEY_IDS = ("k1", "k2")
 MODELS = ("m1", "m2")
 SECRET = b"signing"
-CAP = 2
 TTL_S = 300.0
-PERMIT_S = 60.0
 START = 1_750_000_000.0
-
-
-class SharedLog:
-    """One order of facts; log time never goes back."""
-
-    def __init__(self) -> None:
-        self.entries: list[Logged] = []
-
-    def append(self, fact: Fact, age_s: float, now: float) -> None:
-        at = max(now, self.entries[-1].at) if self.entries else now
-        self.entries.append(Logged(len(self.entries) + 1, at, age_s, fact))
-
-
-class ClaimTable:
-    """Who holds which slot and permit until when: all of a claim or nothing."""
-
-    def __init__(self) -> None:
-        self.permits: dict[Permit, tuple[str, float]] = {}
-        self.slots: dict[str, dict[str, float]] = {}
-
-    def claim(self, lease: LeaseClaims, now: float) -> bool:
-        held = [self.permits.get(permit, ("", 0.0)) for permit in lease.permits]
-        if any(until > now for _, until in held) or self.slots_in_use(lease.key_id, now) >= CAP:
-            return False
-        self.slots.setdefault(lease.key_id, {})[lease.uid] = lease.ends_at
-        self.permits |= dict.fromkeys(lease.permits, (lease.uid, now + PERMIT_S))
-        return True
-
-    def release_permits(self, lease: LeaseClaims) -> None:
-        for permit in lease.permits:
-            if self.permits.get(permit, ("", 0.0))[0] == lease.uid:
-                del self.permits[permit]
-
-    def release_slots(self, lease: LeaseClaims) -> None:
-        self.slots.get(lease.key_id, {}).pop(lease.uid, None)
-
-    def slots_in_use(self, key_id: str, now: float) -> int:
-        return sum(until > now for until in self.slots.get(key_id, {}).values())
-
-    def permits_in_use(self, now: float) -> int:
-        return sum(until > now for _, until in self.permits.values())
 
 
 @dataclass(slots=True)
@@ -279,8 +232,8 @@ class Fleet:
             principal="operator",
         )
         self.tell(number, fact)
-        left = set(self.replicas[number].health.view.families(scope))
-        assert not left & ({family} if family else set(Family))
+        left = snapshot(self.replicas[number].health.view, self.now)
+        assert not {(scope, one) for one in Family if family in {None, one}} & left.keys()
 
     def _returned(self, permit: Permit) -> TrialEnded:
         return TrialEnded(
@@ -303,44 +256,3 @@ def _key(key_id: str) -> Key:
         limits=KeyLimits(concurrency=CAP),
         account="main",
     )
-
-
-def is_over(scope: Scope, key: Key, model: str) -> bool:
-    """Does a scope lie over a lease of this key and model, judged field by field?"""
-    wanted = {
-        "key_id": key.key_id,
-        "revision": key.revision,
-        "owner": key.owner,
-        "account": key.account or None,
-        "model": model,
-        "principal": PRINCIPAL,
-    }
-    said = scope._asdict()
-    return all(not said[name] or said[name] == value for name, value in wanted.items())
-
-
-def circuits_over(health: Health, key: Key, model: str, now: float) -> Iterator[Circuit]:
-    """Every remembered circuit over a lease, found the slow way."""
-    for record in health.circuits():
-        if is_over(record.scope, key, model) and not record.is_spent(now):
-            yield record
-
-
-def snapshot(health: Health, now: float) -> dict[tuple[Scope, Family], Circuit]:
-    """What a state says, whatever its layers and sweeps."""
-    return {
-        (record.scope, record.family): record
-        for record in health.circuits()
-        if not record.is_spent(now)
-    }
-
-
-def check_deadlines(fact: Fact, changes: list[Change]) -> None:
-    """The deadline of an open circuit shrinks only for an operator, a pass or a retirement."""
-    for change in changes:
-        before, after = change.before, change.after
-        if before is None or change.states[0] is not State.OPEN:
-            continue
-        if after is None or after.until < before.until or after.reopened_at is not None:
-            is_pass = isinstance(fact, TrialEnded) and fact.passed
-            assert is_pass or isinstance(fact, ProbeEnded | CircuitCleared | RevisionRetired)

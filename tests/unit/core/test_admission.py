@@ -19,6 +19,7 @@ from broker.core.admission import (
 )
 from broker.core.circuit import FOREVER, Circuit, reopen
 from broker.core.health import Health
+from broker.core.policy import FAMILIES
 from broker.core.scope import account_model_scope
 from broker.core.words import DenialReason, Family, ScopeKind
 from tests.unit.core.given import (
@@ -45,6 +46,20 @@ def opened(family: Family, *, probeable: bool = False) -> Circuit:
 def test_every_family_has_its_reason_and_every_reason_its_rank() -> None:
     assert set(BLOCK_REASONS) == set(Family)
     assert sorted(SEVERITY) == sorted(BLOCK_REASONS.values())
+
+
+@pytest.mark.parametrize(
+    ("block", "state"),
+    [
+        *((Block(reason, NOW), FAMILIES[f].pool_state) for f, reason in BLOCK_REASONS.items()),
+        (Block(DenialReason.TRIAL_BUSY, NOW, Family.QUOTA), "exhausted"),
+        (Block(DenialReason.ALL_DISABLED, FOREVER), "disabled"),
+        (Block(DenialReason.AT_CAPACITY, NOW), "healthy"),
+    ],
+)
+def test_a_refusal_names_the_state_of_its_key(block: Block, state: str) -> None:
+    expected = "healthy" if block.reason is DenialReason.UPSTREAM_OPEN else state
+    assert block.key_state == expected
 
 
 def test_a_key_stands_under_its_own_scopes_and_those_of_its_account() -> None:

@@ -14,6 +14,7 @@ from broker.core.lease_token import (
     LeaseClaims,
     LeaseTokenError,
     sign,
+    signing_key,
     verify,
 )
 from broker.core.scope import (
@@ -123,6 +124,14 @@ def test_a_token_without_any_secret_to_check_it_is_refused() -> None:
 
 def test_tokens_of_the_former_secret_stay_good_while_it_overlaps() -> None:
     assert verify(TOKEN, [b"new", SECRET]) == LEASE
+
+
+@pytest.mark.parametrize("secret", [b"", b"short", b"x" * 1000])
+def test_a_signing_secret_of_any_length_makes_a_key_of_its_own(secret: bytes) -> None:
+    key = signing_key(secret)
+    assert verify(sign(LEASE, key), [key]) == LEASE
+    with pytest.raises(LeaseTokenError):
+        verify(sign(LEASE, key), [signing_key(secret + b"x"), SECRET])
 
 
 def test_an_oversized_token_is_refused_unread() -> None:

@@ -7,7 +7,7 @@ from broker.core.circuit import FOREVER
 from broker.core.load import KeyLoad
 from broker.core.pool import Candidate, Pool
 from broker.core.scope import Upstream
-from broker.core.words import DenialReason, ScopeKind
+from broker.core.words import DenialReason, Family, ScopeKind
 from tests.unit.core.given import MODEL, NOW, PROVIDER, UPSTREAM, make_key
 
 COOLING = Block(DenialReason.COOLING_DOWN, NOW + 10.0)
@@ -97,6 +97,17 @@ def test_each_reason_tells_the_block_that_ends_first() -> None:
     pool.park(entry_of(pool, "c"), BAD)
     assert pool.blocks() == [COOLING, BAD]
     assert pool.counts() == {DenialReason.COOLING_DOWN: 2, DenialReason.QUARANTINED: 1}
+
+
+def test_the_states_of_keys_are_what_choosing_last_saw() -> None:
+    pool = pool_of("a", "b", "c", "d")
+    assert pool.states() == {"healthy": 4}
+    pool.park(entry_of(pool, "a"), COOLING)
+    pool.park(entry_of(pool, "b"), BAD)
+    pool.park(entry_of(pool, "c"), Block(DenialReason.TRIAL_BUSY, NOW + 1.0, Family.QUOTA))
+    assert pool.states() == {"cooling_down": 1, "quarantined": 1, "exhausted": 1, "healthy": 1}
+    pool.unpark_all()
+    assert pool.states() == {"healthy": 4}
 
 
 def test_parking_a_parked_candidate_anew_changes_its_reason_only() -> None:

@@ -6,25 +6,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from broker.core.admission import takes_customer_trial
-from broker.core.circuit import FOREVER, Circuit
-from broker.core.consequences import Reported, consequences, is_counted, trial_end
+from broker.core.circuit import FOREVER
+from broker.core.consequences import trial_end
 from broker.core.dialect import Dialect
-from broker.core.facts import CallFailed, ProbeEnded
 from broker.core.policy import LEVEL_DECAY_S, POLICIES
 from broker.core.scope import account_scope
 from broker.core.verdict import Verdict
 from broker.core.words import Evidence, Family, Kind, ProbeResult, ScopeKind, State
-from tests.unit.core.fleet_rig import (
-    KEY_IDS,
-    MODELS,
-    PROVIDER,
-    Fleet,
-    Lease,
-    circuits_over,
-    snapshot,
-)
-from tests.unit.core.fold_model import FoldModel
+from tests.unit.core.fleet_calls import Callers
+from tests.unit.core.fleet_checks import check_agreement, circuits_over
+from tests.unit.core.fleet_rig import KEY_IDS, MODELS, PROVIDER, Fleet
 from tests.unit.core.given import PROBED, UNPROBED
 
 REPLICAS = st.integers(0, 2)
@@ -45,6 +36,7 @@ class Replicas(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.fleet = Fleet()
+        self.callers = Callers(self.fleet)
 
     # --- Leases and reports ---
 
@@ -87,7 +79,9 @@ class Replicas(RuleBasedStateMachine):
         if lease is not None:
             scope = POLICIES[kind].scope if kind in POLICIES else ScopeKind.REQUEST
             verdict = Verdict(kind, scope, Evidence.CERTAIN, "rule", retry_hint_s=hint_s)
-            self._tell_report(number, self._reported(lease, verdict, number, 0.0, PROBED))
+            self.callers.tell_report(
+                number, self.callers.reported(lease, verdict, number, 0.0, PROBED)
+            )
             self.fleet.end(lease)
 
     @precondition(lambda self: self.fleet.leases)
@@ -113,13 +107,15 @@ class Replicas(RuleBasedStateMachine):
         is_repeated: bool,  # noqa: FBT001 - drawn
     ) -> None:
         """A failure reaches any replica, perhaps two of them, perhaps long after the lease."""
-        lease = self._pick_lease(pick)
+        lease = self.callers.pick_lease(pick)
         verdict = Verdict(kind, POLICIES[kind].scope, evidence, "rule", retry_hint_s=hint_s)
-        reported = self._reported(lease, verdict, number, lead_s, dialect)
-        self._tell_report(number, reported)
+        reported = self.callers.reported(lease, verdict, number, lead_s, dialect)
+        self.callers.tell_report(number, reported)
         if is_repeated:
             other = (number + 1) % len(self.fleet.replicas)
-            self._tell_report(other, replace(reported, replica=self.fleet.replicas[other].name))
+            self.callers.tell_report(
+                other, replace(reported, replica=self.fleet.replicas[other].name)
+            )
         self.fleet.end(lease)
 
     @precondition(lambda self: self.fleet.leases)
@@ -139,11 +135,11 @@ class Replicas(RuleBasedStateMachine):
         is_interim: bool,  # noqa: FBT001 - drawn
     ) -> None:
         """An interim success ends a trial, and not its lease."""
-        lease = self._pick_lease(pick)
+        lease = self.callers.pick_lease(pick)
         verdict = Verdict(kind, ScopeKind.REQUEST, Evidence.CERTAIN, "rule")
-        reported = self._reported(lease, verdict, number, lead_s, PROBED)
+        reported = self.callers.reported(lease, verdict, number, lead_s, PROBED)
         if not is_interim:
-            self._tell_report(number, reported)
+            self.callers.tell_report(number, reported)
             self.fleet.end(lease)
         elif kind is Kind.OK:
             for permit in lease.claims.permits:
@@ -167,7 +163,7 @@ class Replicas(RuleBasedStateMachine):
         lead_s: float,
         reached: bool,  # noqa: FBT001 - drawn
     ) -> None:
-        self._probe(number, key_id, result, lead_s, reached=reached)
+        self.callers.probe(number, key_id, result, lead_s, reached=reached)
 
     @rule(
         number=REPLICAS,
@@ -224,25 +220,11 @@ class Replicas(RuleBasedStateMachine):
     @rule()
     def agree(self) -> None:
         """Once everything is delivered, all replicas hold what the log amounts to."""
-        self.fleet.settle()
-        now = max(self.fleet.now, *(entry.at for entry in self.fleet.log.entries[-1:]), 0.0)
-        expected = FoldModel(self.fleet.log.entries).remembered(now)
-        first = snapshot(self.fleet.replicas[0].health.confirmed, now)
-        for replica in self.fleet.replicas:
-            assert replica.health.pending == []
-            assert snapshot(replica.health.view, now) == first
-            assert snapshot(replica.health.confirmed, now) == first
-        assert {name: _essence(record, now) for name, record in first.items()} == {
-            name: (
-                told.state(now),
-                told.level_at(now),
-                told.until,
-                told.kind,
-                told.asks_probe_since,
-                told.inconclusive,
-            )
-            for name, told in expected.items()
-        }
+        fleet = self.fleet
+        fleet.settle()
+        check_agreement(
+            [replica.health for replica in fleet.replicas], fleet.log.entries, fleet.now
+        )
 
     @invariant()
     def trials_are_single(self) -> None:
@@ -269,7 +251,7 @@ class Replicas(RuleBasedStateMachine):
         for key_id in KEY_IDS:
             self.fleet.mark(0, key_id, disabled=False)
         for _ in range(40):
-            if self._heal():
+            if self.callers.heal():
                 break
         else:
             raise AssertionError("some key cannot be leased whatever passes")
@@ -285,107 +267,6 @@ class Replicas(RuleBasedStateMachine):
         for replica in self.fleet.replicas:
             replica.health.confirmed.sweep(self.fleet.now)
             assert replica.health.view.is_calm()
-
-    def _heal(self) -> bool:
-        """One round of probes and calls that all go well; says whether nothing was in the way."""
-        fleet, replica = self.fleet, self.fleet.replicas[0]
-        for key_id, revision in fleet.retired:
-            fleet.retire(0, key_id, revision)  # late reports may have opened circuits since
-        for record in list(replica.health.view.circuits()):
-            is_quarantine = record.family is Family.CREDENTIAL
-            if is_quarantine and record.standing(fleet.now).state in {State.OPEN, State.HALF_OPEN}:
-                assert record.standing(fleet.now).state is State.OPEN or (
-                    takes_customer_trial(record) or record.probeable
-                )
-                self._probe(0, record.scope.key_id, ProbeResult.AUTHENTICATED, 0.0, reached=True)
-        fleet.settle()
-        fleet.now = max([fleet.now, *(r.until for r in replica.health.view.circuits())]) + 1.0
-        fleet.expire()
-        is_free = True
-        for key_id in KEY_IDS:
-            for model in MODELS:
-                fleet.now += 13.0
-                fleet.expire()
-                lease = fleet.acquire(0, key_id, model)
-                is_free = is_free and lease is not None and not lease.claims.permits
-                if lease is not None:
-                    verdict = Verdict(Kind.OK, ScopeKind.REQUEST, Evidence.CERTAIN, "rule")
-                    self._tell_report(0, self._reported(lease, verdict, 0, 0.0, PROBED))
-                    fleet.end(lease)
-        return is_free
-
-    # --- Steps that several rules share ---
-
-    def _pick_lease(self, pick: int) -> Lease:
-        """A lease, most often one that is a trial under way."""
-        leases = self.fleet.leases
-        trials = [lease for lease in leases if lease.has_trial]
-        return trials[pick % len(trials)] if trials and pick % 4 else leases[pick % len(leases)]
-
-    def _reported(
-        self, lease: Lease, verdict: Verdict, number: int, lead_s: float, dialect: Dialect
-    ) -> Reported:
-        return Reported(
-            verdict=verdict,
-            claims=lease.claims,
-            dialect=dialect,
-            report_id=self.fleet.new_id("report"),
-            replica=self.fleet.replicas[number].name,
-            lead_s=lead_s,
-            now=self.fleet.now,
-        )
-
-    def _tell_report(self, number: int, reported: Reported) -> None:
-        for fact in consequences(reported):
-            self.fleet.tell(number, fact)
-        if is_counted(reported.verdict):
-            self.fleet.tell(number, self._trip(reported))
-
-    def _trip(self, reported: Reported) -> CallFailed:
-        """What an upstream's window says when this report was one too many."""
-        is_own = reported.verdict.kind is Kind.UNREACHABLE
-        kind = ScopeKind.UPSTREAM_PRINCIPAL if is_own else ScopeKind.UPSTREAM
-        scope = reported.claims.scope(kind)
-        return CallFailed(
-            fact_id=f"trip/{reported.report_id}",
-            provider=PROVIDER,
-            replica=reported.replica,
-            lead_s=reported.lead_s,
-            scope=scope,
-            family=Family.HEALTH,
-            kind=reported.verdict.kind,
-            evidence=Evidence.CERTAIN,
-            rule="window",
-            model=scope.model,
-        )
-
-    def _probe(
-        self, number: int, key_id: str, result: ProbeResult, lead_s: float, *, reached: bool
-    ) -> None:
-        fact = ProbeEnded(
-            fact_id=self.fleet.new_id("probe"),
-            provider=PROVIDER,
-            replica=self.fleet.replicas[number].name,
-            lead_s=lead_s,
-            key_id=key_id,
-            revision=self.fleet.keys[key_id].revision,
-            result=result,
-            reached=reached,
-        )
-        self.fleet.tell(number, fact)
-
-
-def _essence(record: Circuit, now: float) -> tuple[object, ...]:
-    """What the model tells of a circuit too."""
-    standing = record.standing(now)
-    return (
-        (standing.state, standing.began),
-        record.level_at(now),
-        record.until,
-        record.kind,
-        record.evidence_at,
-        record.inconclusive,
-    )
 
 
 TestReplicas = Replicas.TestCase

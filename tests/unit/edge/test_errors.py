@@ -7,7 +7,6 @@ import pytest
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from keybroker.v1 import errors_pb2
 from structlog.testing import capture_logs
 
 from broker.edge.grpc import errors as edge_errors
@@ -15,12 +14,13 @@ from broker.edge.grpc.errors import STATUS_CODES, Fault, fault_of
 from broker.ports.errors import StoreUnavailableError
 from broker.services import errors as service_errors
 from broker.services.errors import InvalidFieldError, ProviderUnknownError, ServiceError
+from keybroker.v1 import errors_pb2
 
 METHOD = "/keybroker.v1.LeaseService/AcquireLease"
 
 
 def test_every_reason_of_the_proto_has_a_code_and_the_other_way_round() -> None:
-    named = {name.removeprefix("ERROR_REASON_") for name in errors_pb2.ErrorReason.keys()}
+    named = {name.removeprefix("ERROR_REASON_") for name in errors_pb2.ErrorReason.keys()}  # noqa: SIM118
     assert STATUS_CODES.keys() == named - {"UNSPECIFIED"}
 
 

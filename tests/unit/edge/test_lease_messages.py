@@ -1,10 +1,10 @@
 """Acquires and reports as callers send them; leases, denials and news as they are answered."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from keybroker.v1 import denial_pb2, key_pb2, lease_pb2, outcome_pb2
 
 from broker.catalog import load_catalog
 from broker.core.denial import Denial, Target
@@ -25,13 +25,14 @@ from broker.edge.grpc.news_messages import write_news
 from broker.services.acquisition import DEFAULT_TTL_S, AcquireRequest, Grant
 from broker.services.errors import InvalidFieldError
 from broker.services.watching import Death, DeathCause, Recovery, Synced
+from keybroker.v1 import denial_pb2, key_pb2, lease_pb2, outcome_pb2
 
 ASK = lease_pb2.AcquireLeaseRequest(provider="openai", model="gpt-4o")
 GRANTED = 1_750_000_000.25
 
 
-def ask(**fields: object) -> lease_pb2.AcquireLeaseRequest:
-    request = lease_pb2.AcquireLeaseRequest(**fields)  # type: ignore[arg-type] # as given
+def ask(**fields: Any) -> lease_pb2.AcquireLeaseRequest:
+    request = lease_pb2.AcquireLeaseRequest(**fields)
     request.MergeFrom(ASK)
     return request
 
@@ -88,30 +89,30 @@ def test_a_whole_acquire_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("field", "request_"),
-    [
-        ("provider", lease_pb2.AcquireLeaseRequest(model="m")),
-        ("model", lease_pb2.AcquireLeaseRequest(provider="openai")),
-        ("tenant_id", ask(tenant_id="\0")),
-        ("request_id", ask(request_id="r" * 257)),
-        ("affinity_key", ask(affinity_key="\x1b[2J")),
-        ("attempt", ask(attempt=-1)),
-        ("concurrency", ask(concurrency=-(2**31))),
-        ("estimated_tokens", ask(estimated_tokens=-1)),
-        ("ttl", ask(ttl=Duration())),
-        ("ttl", ask(ttl=Duration(seconds=-300))),
-        ("excluded_key_ids", ask(excluded_key_ids=["k"] * 101)),
-        ("excluded_key_ids[0]", ask(excluded_key_ids=[""])),
-        ("fallbacks", ask(fallbacks=[denial_pb2.Target(provider="p", model="m")] * 17)),
-        ("fallbacks[0].model", ask(fallbacks=[denial_pb2.Target(provider="p")])),
-    ],
-)
+BAD = {
+    "no provider": ("provider", lease_pb2.AcquireLeaseRequest(model="m")),
+    "no model": ("model", lease_pb2.AcquireLeaseRequest(provider="openai")),
+    "NUL": ("tenant_id", ask(tenant_id="\0")),
+    "long id": ("request_id", ask(request_id="r" * 257)),
+    "escape sequence": ("affinity_key", ask(affinity_key="\x1b[2J")),
+    "negative attempt": ("attempt", ask(attempt=-1)),
+    "negative concurrency": ("concurrency", ask(concurrency=-(2**31))),
+    "negative tokens": ("estimated_tokens", ask(estimated_tokens=-1)),
+    "no time": ("ttl", ask(ttl=Duration())),
+    "negative time": ("ttl", ask(ttl=Duration(seconds=-300))),
+    "long list": ("excluded_key_ids", ask(excluded_key_ids=["k"] * 101)),
+    "empty item": ("excluded_key_ids[0]", ask(excluded_key_ids=[""])),
+    "17 fallbacks": ("fallbacks", ask(fallbacks=[denial_pb2.Target(provider="p")] * 17)),
+    "half a fallback": ("fallbacks[0].model", ask(fallbacks=[denial_pb2.Target(provider="p")])),
+}
+
+
+@pytest.mark.parametrize(("field", "message"), BAD.values(), ids=BAD)
 def test_a_bad_field_of_an_acquire_is_named(
-    field: str, request_: lease_pb2.AcquireLeaseRequest
+    field: str, message: lease_pb2.AcquireLeaseRequest
 ) -> None:
     with pytest.raises(InvalidFieldError) as caught:
-        read_acquire(request_)
+        read_acquire(message)
     assert caught.value.metadata["field"] == field
 
 
@@ -170,22 +171,22 @@ def test_a_renewal_has_the_default_time() -> None:
     assert read_renew(lease_pb2.RenewLeaseRequest(lease_id="x")) == ("x", DEFAULT_TTL_S)
 
 
-@pytest.mark.parametrize(
-    ("field", "message"),
-    [
-        ("lease_id", lease_pb2.ReportOutcomeRequest()),
-        ("lease_id", lease_pb2.ReportOutcomeRequest(lease_id="x" * 8193)),
-        ("outcome", lease_pb2.ReportOutcomeRequest(lease_id="x")),
-        (
-            "acquire_next.ttl",
-            lease_pb2.ReportOutcomeRequest(
-                lease_id="x",
-                outcome=outcome_pb2.Outcome(outcome_id="o", http_status=500),
-                acquire_next=lease_pb2.AcquireNext(ttl=Duration(seconds=-1)),
-            ),
+BAD_REPORTS = {
+    "no lease": ("lease_id", lease_pb2.ReportOutcomeRequest()),
+    "huge lease": ("lease_id", lease_pb2.ReportOutcomeRequest(lease_id="x" * 8193)),
+    "no outcome": ("outcome", lease_pb2.ReportOutcomeRequest(lease_id="x")),
+    "bad next": (
+        "acquire_next.ttl",
+        lease_pb2.ReportOutcomeRequest(
+            lease_id="x",
+            outcome=outcome_pb2.Outcome(outcome_id="o", http_status=500),
+            acquire_next=lease_pb2.AcquireNext(ttl=Duration(seconds=-1)),
         ),
-    ],
-)
+    ),
+}
+
+
+@pytest.mark.parametrize(("field", "message"), BAD_REPORTS.values(), ids=BAD_REPORTS)
 def test_a_bad_field_of_a_report_is_named(
     field: str, message: lease_pb2.ReportOutcomeRequest
 ) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from keybroker.v1 import outcome_pb2, verdict_pb2
 
 from broker.core.advice import Advice
 from broker.core.outcome import MAX_BODY_BYTES, Usage
@@ -18,6 +17,7 @@ from broker.core.words import (
 )
 from broker.edge.grpc.outcome_messages import read_outcome, write_advice, write_verdict
 from broker.services.errors import InvalidFieldError
+from keybroker.v1 import outcome_pb2, scope_pb2, verdict_pb2
 
 
 def test_a_whole_outcome_is_read() -> None:
@@ -52,9 +52,7 @@ def test_a_whole_outcome_is_read() -> None:
 
 def test_what_is_left_out_has_the_meaning_that_the_proto_says() -> None:
     outcome = read_outcome(
-        outcome_pb2.Outcome(
-            outcome_id="o1", transport_error=outcome_pb2.TRANSPORT_ERROR_CONNECT
-        )
+        outcome_pb2.Outcome(outcome_id="o1", transport_error=outcome_pb2.TRANSPORT_ERROR_CONNECT)
     )
     assert outcome.http_status is None
     assert outcome.phase is Phase.COMPLETE
@@ -74,42 +72,49 @@ def test_a_body_of_16_kib_is_the_longest() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("field", "message"),
-    [
-        ("outcome.outcome_id", outcome_pb2.Outcome(http_status=200)),
-        ("outcome.outcome_id", outcome_pb2.Outcome(outcome_id="o\0", http_status=200)),
-        ("outcome.request_id", outcome_pb2.Outcome(request_id="r" * 257)),
-        ("outcome", outcome_pb2.Outcome()),
-        ("outcome.http_status", outcome_pb2.Outcome(http_status=99)),
-        ("outcome.http_status", outcome_pb2.Outcome(http_status=-200)),
-        ("outcome.http_status", outcome_pb2.Outcome(http_status=1000)),
-        ("outcome.started_ago", outcome_pb2.Outcome(started_ago=Duration(seconds=-1))),
-        ("outcome.usage.input_tokens", outcome_pb2.Outcome(usage={"input_tokens": -1})),
-        ("outcome.usage.output_tokens", outcome_pb2.Outcome(usage={"output_tokens": -1})),
-        (
-            "outcome.timings.total",
-            outcome_pb2.Outcome(timings=outcome_pb2.Timings(total=Duration(seconds=-1))),
-        ),
-    ],
-)
-def test_a_bad_field_is_named(field: str, message: outcome_pb2.Outcome) -> None:
-    if field not in {"outcome.outcome_id", "outcome"}:
-        message.outcome_id = "o1"
-    elif field == "outcome":
-        message.outcome_id = "o1"
-    if field not in {"outcome", "outcome.http_status"}:
-        message.http_status = 200
+GOOD = outcome_pb2.Outcome(outcome_id="o1", http_status=200)
+BAD = {
+    "no id": ("outcome.outcome_id", "outcome_id", ""),
+    "NUL in the id": ("outcome.outcome_id", "outcome_id", "o\0"),
+    "long request": ("outcome.request_id", "request_id", "r" * 257),
+    "neither status nor error": ("outcome", "http_status", 0),
+    "status below 100": ("outcome.http_status", "http_status", 99),
+    "negative status": ("outcome.http_status", "http_status", -200),
+    "status above 999": ("outcome.http_status", "http_status", 1000),
+    "error without a name": ("outcome.transport_error", "transport_error", 99),
+    "phase without a name": ("outcome.phase", "phase", 99),
+}
+
+
+@pytest.mark.parametrize(("path", "field", "value"), BAD.values(), ids=BAD)
+def test_a_bad_field_is_named(path: str, field: str, value: object) -> None:
+    message = outcome_pb2.Outcome()
+    message.CopyFrom(GOOD)
+    setattr(message, field, value)
     with pytest.raises(InvalidFieldError) as caught:
         read_outcome(message)
-    assert caught.value.metadata["field"] == field
+    assert caught.value.metadata["field"] == path
 
 
-@pytest.mark.parametrize("field", ["transport_error", "phase"])
-def test_numbers_without_a_name_are_refused(field: str) -> None:
-    message = outcome_pb2.Outcome(outcome_id="o1", http_status=200)
-    setattr(message, field, 99)
-    with pytest.raises(InvalidFieldError, match=f"outcome.{field}"):
+NEGATIVE = {
+    "outcome.started_ago": outcome_pb2.Outcome(started_ago=Duration(seconds=-1)),
+    "outcome.usage.input_tokens": outcome_pb2.Outcome(usage=outcome_pb2.Usage(input_tokens=-1)),
+    "outcome.usage.output_tokens": outcome_pb2.Outcome(usage=outcome_pb2.Usage(output_tokens=-1)),
+    "outcome.timings.time_to_first_byte": outcome_pb2.Outcome(
+        timings=outcome_pb2.Timings(time_to_first_byte=Duration(nanos=-1))
+    ),
+    "outcome.timings.total": outcome_pb2.Outcome(
+        timings=outcome_pb2.Timings(total=Duration(seconds=-1))
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "part"), NEGATIVE.items(), ids=NEGATIVE)
+def test_nothing_is_negative(path: str, part: outcome_pb2.Outcome) -> None:
+    message = outcome_pb2.Outcome()
+    message.CopyFrom(GOOD)
+    message.MergeFrom(part)
+    with pytest.raises(InvalidFieldError, match=path):
         read_outcome(message)
 
 
@@ -128,7 +133,7 @@ def test_a_verdict_is_written_whole() -> None:
     )
     assert write_verdict(verdict) == verdict_pb2.Verdict(
         kind=verdict_pb2.VERDICT_KIND_QUOTA_EXHAUSTED,
-        scope=5,
+        scope=scope_pb2.SCOPE_KIND_ACCOUNT,
         evidence=verdict_pb2.EVIDENCE_CERTAIN,
         retry_hint=Duration(seconds=1, nanos=500_000_000),
         quota_window=verdict_pb2.QUOTA_WINDOW_MONTH,
