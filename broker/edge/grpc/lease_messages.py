@@ -1,8 +1,11 @@
 """Leases, denials and news of them between protobuf and the services."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from broker.core.denial import Denial, Target
+from broker.core.scope import Upstream
+from broker.core.words import Provenance
 from broker.edge.grpc.fields import (
     check_count,
     check_length,
@@ -13,15 +16,18 @@ from broker.edge.grpc.fields import (
     require_name,
 )
 from broker.edge.grpc.outcome_messages import read_outcome, write_advice, write_verdict
-from broker.edge.grpc.times import duration, timestamp
+from broker.edge.grpc.times import duration, set_timestamp, timestamp
 from broker.edge.grpc.words import DENIAL_ACTIONS, DENIAL_REASONS, LEASE_STATES, PROVENANCES
 from broker.services.acquisition import DEFAULT_TTL_S, AcquireRequest, Grant
 from broker.services.errors import InvalidFieldError
 from broker.services.leasing import Renewed
 from broker.services.reports import Answer, NextRequest, Report
-from keybroker.v1 import denial_pb2, key_pb2, lease_pb2
+from keybroker.v1 import denial_pb2, lease_pb2
 
 MAX_FALLBACKS = 16
+
+MAX_FIXED_PARTS = 4096
+"""Pairs of key and model of which the fixed part of a lease is kept ready."""
 
 
 def read_acquire(message: lease_pb2.AcquireLeaseRequest) -> AcquireRequest:
@@ -44,35 +50,64 @@ def read_acquire(message: lease_pb2.AcquireLeaseRequest) -> AcquireRequest:
 
 def write_acquired(answer: Grant | Denial) -> lease_pb2.AcquireLeaseResponse:
     """The answer to an acquire."""
-    if isinstance(answer, Grant):
-        return lease_pb2.AcquireLeaseResponse(lease=write_lease(answer))
-    return lease_pb2.AcquireLeaseResponse(denial=write_denial(answer))
+    if isinstance(answer, Denial):
+        return lease_pb2.AcquireLeaseResponse(denial=write_denial(answer))
+    response = lease_pb2.AcquireLeaseResponse()
+    write_lease(answer, response.lease)
+    return response
 
 
-def write_lease(grant: Grant) -> lease_pb2.Lease:
-    """The message of a lease: the one place where a secret leaves the broker."""
-    claims, key, travel = grant.claims, grant.key, grant.provider.dialect.key_travel
-    return lease_pb2.Lease(
-        lease_id=grant.lease_id,
-        key_id=claims.key_id,
-        revision=claims.revision,
-        provider=claims.upstream.provider,
-        model=claims.upstream.model,
-        provider_model=grant.provider_model,
-        base_url=grant.base_url,
-        provenance=PROVENANCES[claims.provenance],
-        api_key=lease_pb2.ApiKey(
-            secret=key_pb2.SecretValue(plaintext=key.secret.reveal()),
-            header_name=travel.header_name,
-            header_prefix=travel.header_prefix,
-            extra_headers=travel.extra_headers or None,
-        ),
-        grant_time=timestamp(claims.first_granted_at),
-        expire_time=timestamp(claims.ends_at),
-        trial=claims.is_trial,
-        degraded=grant.is_degraded,
-        attempt=claims.attempt,
+def write_lease(grant: Grant, to: lease_pb2.Lease) -> None:
+    """Fill in the message of a lease: the one place where a secret leaves the broker."""
+    claims, travel = grant.claims, grant.provider.dialect.key_travel
+    to.MergeFromString(
+        _fixed_part(
+            claims.key_id,
+            claims.revision,
+            claims.upstream,
+            grant.provider_model,
+            grant.base_url,
+            claims.provenance,
+            travel.header_name,
+            travel.header_prefix,
+        )
     )
+    to.lease_id = grant.lease_id
+    to.api_key.secret.plaintext = grant.key.secret.reveal()
+    if travel.extra_headers:
+        to.api_key.extra_headers.update(travel.extra_headers)
+    set_timestamp(to.grant_time, claims.first_granted_at)
+    set_timestamp(to.expire_time, claims.ends_at)
+    to.attempt = claims.attempt
+    if claims.permits:
+        to.trial = True
+    if grant.is_degraded:
+        to.degraded = True
+
+
+@lru_cache(maxsize=MAX_FIXED_PARTS)
+def _fixed_part(
+    key_id: str,
+    revision: str,
+    upstream: Upstream,
+    provider_model: str,
+    base_url: str,
+    provenance: Provenance,
+    header_name: str,
+    header_prefix: str,
+) -> bytes:
+    """What all leases of a key for a model have in common, but for its secret."""
+    lease = lease_pb2.Lease(
+        key_id=key_id,
+        revision=revision,
+        provider=upstream.provider,
+        model=upstream.model,
+        provider_model=provider_model,
+        base_url=base_url,
+        provenance=PROVENANCES[provenance],
+        api_key=lease_pb2.ApiKey(header_name=header_name, header_prefix=header_prefix),
+    )
+    return lease.SerializeToString()
 
 
 def write_denial(denial: Denial) -> denial_pb2.Denial:
@@ -126,13 +161,15 @@ def read_report(message: lease_pb2.ReportOutcomeRequest) -> Report:
 def write_answer(answer: Answer) -> lease_pb2.ReportOutcomeResponse:
     """The answer to a report."""
     follow_up = answer.follow_up
-    return lease_pb2.ReportOutcomeResponse(
+    response = lease_pb2.ReportOutcomeResponse(
         verdict=write_verdict(answer.verdict),
         advice=write_advice(answer.advice),
         lease_state=LEASE_STATES[answer.lease_state],
-        lease=write_lease(follow_up) if isinstance(follow_up, Grant) else None,
         denial=write_denial(follow_up) if isinstance(follow_up, Denial) else None,
     )
+    if isinstance(follow_up, Grant):
+        write_lease(follow_up, response.lease)
+    return response
 
 
 def _next_request(message: lease_pb2.AcquireNext) -> NextRequest:

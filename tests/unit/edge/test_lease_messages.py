@@ -19,7 +19,6 @@ from broker.edge.grpc.lease_messages import (
     read_renew,
     read_report,
     write_acquired,
-    write_lease,
 )
 from broker.edge.grpc.news_messages import write_news
 from broker.services.acquisition import DEFAULT_TTL_S, AcquireRequest, Grant
@@ -136,7 +135,7 @@ def test_a_lease_says_how_to_call_the_provider() -> None:
 
 
 def test_a_lease_tells_that_it_is_degraded() -> None:
-    assert write_lease(replace(grant(), is_degraded=True)).degraded
+    assert write_acquired(replace(grant(), is_degraded=True)).lease.degraded
 
 
 def test_a_denial_is_written_whole() -> None:
