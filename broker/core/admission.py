@@ -128,18 +128,25 @@ def judge(records: Iterable[Circuit], now: float) -> Admission:
             continue  # as if the next sweep had been already
         standing = record.standing(now)
         if standing.state is State.OPEN:
-            blocks.append(Block(BLOCK_REASONS[record.family], standing.ends))
+            blocks.append(Block(_reason(record), standing.ends))
         elif standing.state is State.RAMPING:
             ramps.append(record)
         elif standing.state is State.HALF_OPEN:
             if takes_customer_trial(record):
                 permits.append(Permit(record.scope, record.family))
             else:
-                blocks.append(Block(BLOCK_REASONS[record.family], FOREVER))
+                blocks.append(Block(_reason(record), FOREVER))
     if blocks:
         reason = min((block.reason for block in blocks), key=SEVERITY.index)
         return Admission(block=Block(reason, max(block.until for block in blocks)))
     return Admission(permits=tuple(permits), ramps=tuple(ramps))
+
+
+def _reason(record: Circuit) -> DenialReason:
+    """The word for an open circuit; a key's own health is no upstream's."""
+    if record.family is Family.HEALTH and record.scope.key_id:
+        return DenialReason.COOLING_DOWN
+    return BLOCK_REASONS[record.family]
 
 
 def takes_customer_trial(record: Circuit) -> bool:

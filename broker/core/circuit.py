@@ -142,6 +142,13 @@ class Circuit:
             return Standing(State.RAMPING, ramp_began, closes)
         return Standing(State.CLOSED, closes, FOREVER)
 
+    def fence(self, now: float) -> float:
+        """What began before this instant is late evidence; once healed, before the ramp."""
+        standing = self.standing(now)
+        if standing.state is not State.CLOSED:
+            return standing.began
+        return self.until if self.reopened_at is None else self.reopened_at
+
     def level_at(self, now: float) -> int:
         """The level after decay: one less for each healthy LEVEL_DECAY_S since it closed."""
         standing = self.standing(now)
@@ -181,6 +188,7 @@ class Failure:
     confirmed: bool = False
     awaits_probe: bool = False
     probeable: bool = False
+    by_probe: bool = False
 
 
 def jitter_s(duration_s: float, fact_id: str) -> float:
@@ -195,7 +203,7 @@ def trip(
     """Open the circuit for a failure that `happened` and was logged `at`; hints keep the level."""
     standing = record.standing(at) if record else None
     level = record.level_at(at) if record else 0
-    if failure.hint_s <= 0:
+    if failure.hint_s <= 0 and not failure.policy.is_capped(level):
         level += 1
     open_s = failure.hint_s or failure.policy.backoff_s(level)
     until = happened + open_s + jitter_s(open_s, failure.fact_id)
@@ -214,6 +222,7 @@ def trip(
         model=failure.model,
         evidence_at=happened if failure.awaits_probe else None,
         confirmed=failure.confirmed,
+        inconclusive=0 if record is None or healed or failure.by_probe else record.inconclusive,
         probeable=failure.probeable,
     )
 

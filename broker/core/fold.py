@@ -104,7 +104,7 @@ def _acted(
 
 def _fenced(before: Circuit | None, stamp: Stamp, fresh: Event, late: Event) -> Event:
     """`late` when the call began before the circuit's current state did."""
-    if before is not None and stamp.began < before.standing(stamp.at).began:
+    if before is not None and stamp.began < before.fence(stamp.at):
         return late
     return fresh
 
@@ -149,7 +149,7 @@ def _probe_ended(state: Health, fact: ProbeEnded, stamp: Stamp) -> list[Change]:
         return _probe_authenticated(state, fact, stamp)
     scope = key_scope(fact.provider, fact.key_id, fact.revision)
     before = state.circuit(scope, Family.CREDENTIAL, stamp.at)
-    if before is None or not fact.reached:
+    if before is None or not fact.reached or stamp.began < before.opened_at:
         return []
     after = replace(before, inconclusive=before.inconclusive + 1)
     state.put(after)
@@ -168,6 +168,7 @@ def _probe_rejected(state: Health, fact: ProbeEnded, stamp: Stamp) -> list[Chang
         rule="probe",
         confirmed=event is Event.TRIAL_FAILED,
         probeable=True,
+        by_probe=True,
     )
     quarantined = _step(state, scope, Family.CREDENTIAL, event, failure, stamp)
     if quarantined.states[1] in {State.RAMPING, State.CLOSED}:
@@ -196,6 +197,8 @@ def _denied_instead(state: Health, record: Circuit, fact: ProbeEnded, stamp: Sta
     """Open (key, model) in family access, as a report said and a probe narrowed; level kept."""
     scope = key_model_scope(fact.provider, fact.key_id, fact.revision, record.model)
     before = state.circuit(scope, Family.ACCESS, stamp.at)
+    if before is not None and before.standing(stamp.at).state is State.OPEN:
+        return Change(scope, Family.ACCESS, before, before, stamp.at, "contradicted")
     denial = Failure(
         kind=Kind.PERMISSION_DENIED,
         policy=_DENIED,
@@ -205,7 +208,9 @@ def _denied_instead(state: Health, record: Circuit, fact: ProbeEnded, stamp: Sta
         model=record.model,
     )
     opened = machine.trip(before, scope, denial, stamp.at, stamp.happened)
-    after = replace(opened, level=max(opened.level, record.level))
+    level = max(opened.level, record.level)
+    until = max(opened.until, stamp.happened + _DENIED.backoff_s(level))
+    after = replace(opened, level=level, until=until)
     state.put(after)
     return Change(scope, Family.ACCESS, before, after, stamp.at, "contradicted")
 

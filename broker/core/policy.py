@@ -47,6 +47,10 @@ class Policy:
     cap_s: float
     hint_cap_s: float
 
+    def is_capped(self, level: int) -> bool:
+        """Would a higher level open no longer, and only take longer to decay?"""
+        return level > 0 and self.backoff_s(level) >= self.cap_s
+
     def backoff_s(self, level: int) -> float:
         """Seconds that a circuit stays open at `level` (from 1 up)."""
         exponent = min(max(level, 1) - 1, 64)

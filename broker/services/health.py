@@ -20,14 +20,18 @@ from broker.core.fold import Change, answer_evidence, fold
 from broker.core.health import Health
 from broker.core.ramp import RampLedger
 from broker.core.replica import Logged, ReplicaHealth
-from broker.core.scope import Scope
-from broker.core.words import Family
+from broker.core.scope import Scope, key_scope
+from broker.core.words import Family, ProbeResult, State
 from broker.ports.clock import Clock
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.fact_log import FactLog
 
 APPEND_WAIT_S = 0.05
 """How long an answer waits for the log: then it goes out, and the fact stays pending."""
+
+SWEEP_LAG_S = 300.0
+"""Healed records are kept this much longer than needed: a fact that was logged before and arrives
+after a sweep must find the same state on every replica."""
 
 CUT_OFF_S = 1.0
 """A fact that the log has not confirmed for this long says that the store does not work."""
@@ -174,10 +178,10 @@ class HealthBook:
                     self._start_append(pending.fact, pending.happened)
 
     def sweep(self, now: float) -> None:
-        """Forget what is healed, and tell of circuits that closed by time."""
+        """Forget what is healed; the shared state only what no late fact can be about."""
         for name, health in self._providers.items():
             if health.replica.view is health.replica.confirmed:
-                health.replica.confirmed.sweep(now)
+                health.replica.confirmed.sweep(now - SWEEP_LAG_S)
             for record in health.strangers.sweep(now):
                 health.stranger_order.pop((record.scope, record.family), None)
             live = {(record.scope, record.family) for record in self.circuits(name)}
@@ -188,12 +192,12 @@ class HealthBook:
         now = self._clock.now()
         if self._is_strange(health, fact):
             return self._fold_stranger(health, fact, now)
+        changes: list[Change] = []
+        if not isinstance(fact, CIRCUIT_FACTS) or health.replica.would_change(fact, now):
+            changes = health.replica.fold_own(fact, now)
+            self._start_append(fact, now)
+            self._tell_view(fact.provider, changes, now)
         self._tell_strangers(health, fact, now)
-        if isinstance(fact, CIRCUIT_FACTS) and not health.replica.would_change(fact, now):
-            return []
-        changes = health.replica.fold_own(fact, now)
-        self._start_append(fact, now)
-        self._tell_view(fact.provider, changes, now)
         return changes
 
     def _is_strange(self, health: ProviderHealth, fact: Fact) -> bool:
@@ -221,11 +225,19 @@ class HealthBook:
     def _tell_strangers(self, health: ProviderHealth, fact: Fact, now: float) -> None:
         """Probes and retired revisions concern a key's circuits on strange models too."""
         changes: list[Change] = []
-        if isinstance(fact, ProbeEnded):
+        if isinstance(fact, ProbeEnded) and self._is_answer(fact, now):
             changes = answer_evidence(health.strangers, fact, now)
         elif isinstance(fact, RevisionRetired):
             changes = fold(health.strangers, fact, now, 0.0)
         self._tell_view(fact.provider, changes, now)
+
+    def _is_answer(self, fact: ProbeEnded, now: float) -> bool:
+        """A rejection answers evidence on a model only where it widened to the key."""
+        if fact.result is not ProbeResult.REJECTED:
+            return True
+        scope = key_scope(fact.provider, fact.key_id, fact.revision)
+        record = self.circuit(scope, Family.CREDENTIAL, now)
+        return record is not None and record.standing(now).state in {State.OPEN, State.HALF_OPEN}
 
     def _start_append(self, fact: Fact, happened: float) -> None:
         task = asyncio.get_running_loop().create_task(self._append(fact, happened))
@@ -243,8 +255,8 @@ class HealthBook:
         own = logged.fact.replica == self.replica
         changes = replica.confirm(logged)
         if not own:
-            self._tell_strangers(self._providers[logged.fact.provider], logged.fact, logged.at)
             self._tell_view(logged.fact.provider, changes, logged.at)
+            self._tell_strangers(self._providers[logged.fact.provider], logged.fact, logged.at)
         self._tell_confirmed(logged, changes, own=own)
 
     def _tell_view(self, provider: str, changes: list[Change], now: float) -> None:

@@ -100,7 +100,7 @@ class Journal:
                 name,
                 logged.fact.provider,
                 logged.at,
-                f"{len(logged.fact.key_ids)} keys rejected together",
+                f"rejected together: {', '.join(logged.fact.key_ids)}",
                 attributes={"keys": ",".join(logged.fact.key_ids)},
             )
         if isinstance(logged.fact, MarkAnnounced):
@@ -175,6 +175,8 @@ def _event_kind(fact: Fact, change: Change) -> str:
     before, after = change.states
     if change.cause == "contradicted":
         return "evidence_contradicted"
+    if change.after and change.after.confirmed and not (change.before and change.before.confirmed):
+        return "quarantine_confirmed" if before is State.OPEN else "circuit_opened"
     if isinstance(fact, RevisionRetired):
         return "revision_retired"
     if after is State.OPEN and before is not State.OPEN:

@@ -36,6 +36,9 @@ from broker.services.tokens import Tokens
 from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
 
+MAX_TRIED = 16
+"""Keys of a chain that its lease token carries: the latest, so that a token stays a few KiB."""
+
 
 @dataclass(slots=True)
 class _Case:
@@ -262,7 +265,7 @@ class Outcomes:
         targets = [Target(lease.upstream.provider, lease.upstream.model), *wanted.fallbacks]
         if advice.action is AdviceAction.SWITCH_MODEL and wanted.fallbacks:
             targets = targets[1:]
-        tried = (*lease.tried, lease.key_id)
+        tried = (*lease.tried, lease.key_id)[-MAX_TRIED:]
         if advice.action is AdviceAction.RETRY_SAME_KEY:
             tried = lease.tried
         request = AcquireRequest(

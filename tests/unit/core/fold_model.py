@@ -62,6 +62,13 @@ class Told:
         closes = ramp_from + RAMP_S.get(self.family, 12.0)
         return (State.RAMPING, ramp_from) if at < closes else (State.CLOSED, closes)
 
+    def fence(self, at: float) -> float:
+        """What began before this is late; once healed, what began before the ramp."""
+        state, began = self.state(at)
+        if state is not State.CLOSED:
+            return began
+        return self.until if self.ramp_from is None else self.ramp_from
+
     def level_at(self, at: float) -> int:
         state, began = self.state(at)
         healthy_s = at - began if state is State.CLOSED else 0.0
@@ -92,6 +99,7 @@ class Failed:
     is_trial: bool
     asks_probe: bool
     model: str
+    by_probe: bool = False
 
 
 class FoldModel:
@@ -152,8 +160,8 @@ class FoldModel:
         if told is None:
             self._open(name, failed, level=0, at_least=0.0)
             return
-        state, state_began = told.state(failed.at)
-        late = failed.began < state_began
+        state, _ = told.state(failed.at)
+        late = failed.began < told.fence(failed.at)
         if state is State.OPEN:
             self._lengthen(told, failed, late=late)
         elif not late and (state is not State.HALF_OPEN or failed.is_trial):
@@ -161,8 +169,12 @@ class FoldModel:
 
     def _open(self, name: Name, failed: Failed, *, level: int, at_least: float) -> None:
         base, factor, cap, _ = BACKOFF[failed.backoff_kind]
-        if not failed.hint:
+        is_capped = level > 0 and base * factor ** (level - 1) >= cap
+        if not failed.hint and not is_capped:
             level += 1
+        old = self.circuits.get(name)
+        goes_on = old is not None and old.state(failed.at)[0] is not State.CLOSED
+        keeps_count = goes_on and not failed.by_probe
         wait = failed.hint or min(base * factor ** (max(level, 1) - 1), cap)
         until = failed.happened + wait + jitter_s(wait, failed.fact_id)
         self.circuits[name] = Told(
@@ -174,6 +186,7 @@ class FoldModel:
             hint=failed.hint,
             asks_probe_since=failed.happened if failed.asks_probe else None,
             model=failed.model,
+            inconclusive=old.inconclusive if old and keeps_count else 0,
         )
 
     def _lengthen(self, told: Told, failed: Failed, *, late: bool) -> None:
@@ -201,7 +214,7 @@ class FoldModel:
         name = (key_scope(fact.provider, fact.key_id, fact.revision), Family.CREDENTIAL)
         told = self.circuits.get(name)
         if fact.result is ProbeResult.INCONCLUSIVE:
-            if told is not None and fact.reached:
+            if told is not None and fact.reached and began >= told.opened:
                 told.inconclusive += 1
             return
         answered = {
@@ -229,7 +242,7 @@ class FoldModel:
         kind = Kind.INVALID_CREDENTIAL
         failed = Failed(
             fact.fact_id, kind, kind, 0.0, began, happened, at, is_trial=True, asks_probe=False,
-            model="",
+            model="", by_probe=True,
         )  # fmt: skip
         self._fail(name, failed)
 
@@ -242,6 +255,8 @@ class FoldModel:
             return
         scope = key_model_scope(fact.provider, fact.key_id, fact.revision, model)
         old = self.circuits.get((scope, Family.ACCESS))
+        if old is not None and old.state(at)[0] is State.OPEN:
+            return
         kind = Kind.PERMISSION_DENIED
         failed = Failed(
             fact.fact_id, kind, kind, 0.0, happened, happened, at, is_trial=False,
@@ -251,3 +266,5 @@ class FoldModel:
         self._open((scope, Family.ACCESS), failed, level=was, at_least=until)
         denied = self.circuits[scope, Family.ACCESS]
         denied.level = max(denied.level, level)
+        base, factor, cap, _ = BACKOFF[kind]
+        denied.until = max(denied.until, happened + min(base * factor ** (denied.level - 1), cap))

@@ -91,6 +91,12 @@ def test_an_open_circuit_blocks_until_its_deadline(family: Family) -> None:
     assert judge([record], NOW).block == Block(BLOCK_REASONS[family], record.until)
 
 
+def test_a_keys_own_health_is_no_upstreams() -> None:
+    """A key that alone gets server errors cools down; the upstream is open to other keys."""
+    record = replace(opened(Family.HEALTH), scope=KEY)
+    assert judge([record], NOW).block == Block(DenialReason.COOLING_DOWN, record.until)
+
+
 def test_the_gravest_block_names_the_state_and_the_longest_wait_counts() -> None:
     limit = replace(opened(Family.LIMIT), until=NOW + 9000.0)
     block = judge([limit, opened(Family.CREDENTIAL)], NOW).block

@@ -164,10 +164,17 @@ def test_a_level_does_not_decay_while_the_circuit_is_in_trouble(family: Family) 
 
 
 def test_trouble_after_healing_is_a_new_episode_at_the_decayed_level() -> None:
-    record = replace(reopen(opened(Family.QUOTA), NOW), level=5)
+    record = replace(reopen(opened(Family.QUOTA), NOW), level=3)
     at = record.standing(NOW).ends + 2 * LEVEL_DECAY_S
     tripped = again(record, at)
-    assert (tripped.level, tripped.since) == (4, at)
+    assert (tripped.level, tripped.since) == (2, at)
+
+
+def test_a_level_ends_where_it_would_open_no_longer() -> None:
+    """Else a long outage would take days of health to be forgotten."""
+    record = replace(opened(Family.QUOTA), level=3)
+    again_ = again(record, record.until + 1.0)
+    assert again_.level == 3
 
 
 def test_trouble_during_the_ramp_continues_the_episode() -> None:

@@ -171,3 +171,36 @@ def test_a_weak_report_on_an_old_denial_does_not_reopen_its_evidence() -> None:
     story = Story()
     story.tell(failed("denied", Family.ACCESS))
     assert story.tell(replace(weak("weak"), evidence=Evidence.WEAK), after_s=1.0) == []
+
+
+def test_a_contradicted_quarantine_leaves_a_denial_that_is_open_already_as_it_is() -> None:
+    """Else its deadline would move with every report that a probe contradicts."""
+    story = Story()
+    story.tell(failed("denied", Family.ACCESS))
+    denied = story.circuit(Family.ACCESS)
+    story.tell(failed("certain", Family.CREDENTIAL, probeable=True))
+    story.tell(probed("fine", ProbeResult.AUTHENTICATED, lead_s=0.5), after_s=1.0)
+    assert story.circuit(Family.ACCESS) == denied
+
+
+def test_a_failure_that_began_in_the_ramp_counts_after_the_ramp() -> None:
+    """Only what began before the healing is late: a dead key must not get one more lease."""
+    story = half_open()
+    story.tell(probed("fine", ProbeResult.AUTHENTICATED), after_s=1.0)
+    story.tell(failed("again", Family.CREDENTIAL, lead_s=30.0), after_s=31.0)
+    assert story.state(Family.CREDENTIAL) is State.OPEN
+
+
+def test_inconclusive_probes_still_count_after_a_failed_trial() -> None:
+    """One trial a backoff step, not three more probes before each."""
+    story = half_open()
+    for number in range(3):
+        story.tell(probed(f"unclear-{number}", ProbeResult.INCONCLUSIVE), after_s=1.0)
+    story.tell(failed("trial", Family.CREDENTIAL, is_trial=True), after_s=1.0)
+    assert story.circuit(Family.CREDENTIAL).inconclusive == 3
+
+
+def test_an_inconclusive_probe_from_before_the_evidence_does_not_count() -> None:
+    story = half_open()
+    story.tell(probed("unclear", ProbeResult.INCONCLUSIVE, lead_s=9e5))
+    assert story.circuit(Family.CREDENTIAL).inconclusive == 0

@@ -46,7 +46,7 @@ def in_state(state: State) -> Story:
 
 def tell(story: Story, event: Event) -> None:
     """Tell the fact that is `event` to a circuit that stood in its state for a second."""
-    late_s = 2.0 if event is Event.FAILED_LATE else 9e6 if event is Event.PASSED_LATE else 0.0
+    late_s = 1000.0 if event is Event.FAILED_LATE else 9e6 if event is Event.PASSED_LATE else 0.0
     if event in {Event.FAILED, Event.FAILED_LATE, Event.TRIAL_FAILED}:
         is_trial = event is Event.TRIAL_FAILED
         hint_s = 7200.0 if story.state(Family.QUOTA) is State.OPEN else 0.0
