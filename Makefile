@@ -27,7 +27,7 @@ uv_compile = .tools/uv/bin/uv pip compile --quiet --universal --python-version 3
 	--generate-hashes --no-header --system-certs pyproject.toml clients/python/pyproject.toml
 
 .PHONY: help setup serve test check format lint types contract proto-check stubs locks \
-	fix proto proto-baseline bench tools lock clean
+	fix proto proto-baseline docs bench tools lock clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -100,6 +100,9 @@ proto: setup ## Generate the Python stubs from the protos.
 proto-baseline: ## Take the protos as released: later changes must be compatible with them.
 	@test ! -e $(BASELINE) || buf breaking --against $(BASELINE)
 	buf build --exclude-source-info --output $(BASELINE)
+
+docs: setup ## Generate the tables of README and docs from the code.
+	$(BIN)/python -m tests.documentation
 
 bench: setup ## Measure the promised figures.
 	$(BIN)/python -m tests.benchmarks

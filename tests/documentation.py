@@ -1,4 +1,4 @@
-"""The tables of README and docs, generated from the code: `python -m tests.documentation`.
+"""The tables of README and docs, generated from the code: `make docs`.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; test_documentation keeps it true.
 """

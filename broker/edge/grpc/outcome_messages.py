@@ -59,7 +59,7 @@ def read_outcome(message: outcome_pb2.Outcome, *, needs_id: bool = True) -> Outc
         request_id=check_name("outcome.request_id", message.request_id),
         started_ago_s=seconds("outcome.started_ago", message.started_ago)
         if message.HasField("started_ago")
-        else 0.0,
+        else None,
         interim=message.interim,
         usage=_usage(message.usage) if message.HasField("usage") else _NO_USAGE,
     )

@@ -10,7 +10,7 @@ from tests.documentation import DOCUMENTS, ROOT, TABLES, rendered
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_tables_in_documents_are_those_of_the_code(path: Path) -> None:
-    """`python -m tests.documentation` writes them anew."""
+    """`make docs` writes them anew."""
     text = path.read_text()
     assert rendered(text) == text
 

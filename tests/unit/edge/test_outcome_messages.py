@@ -56,7 +56,7 @@ def test_what_is_left_out_has_the_meaning_that_the_proto_says() -> None:
     )
     assert outcome.http_status is None
     assert outcome.phase is Phase.COMPLETE
-    assert outcome.started_ago_s == 0.0
+    assert outcome.started_ago_s is None
     assert outcome.usage == Usage()
 
 

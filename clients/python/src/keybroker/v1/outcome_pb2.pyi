@@ -186,8 +186,8 @@ class Outcome(_message.Message):
     @_builtins.property
     def started_ago(self) -> _duration_pb2.Duration:
         """How long ago the call was started, measured by the caller on a monotonic clock: an age, so
-        that no two clocks must agree. Unset: now. Evidence from before a circuit's present state
-        cannot change that state.
+        that no two clocks must agree. Evidence from before a circuit's present state cannot change that
+        state. Unset: the call is taken to be as old as its lease, so name it for leases that are held.
         """
 
     @_builtins.property
