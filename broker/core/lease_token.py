@@ -4,6 +4,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 
 from broker.core.admission import Permit
@@ -87,15 +88,19 @@ def sign(claims: LeaseClaims, key: bytes) -> str:
 
     Its fields must hold no control characters: the edge sees to that.
     """
+    subject = _subject(
+        claims.key_id,
+        claims.revision,
+        claims.owner,
+        claims.account,
+        claims.provenance,
+        claims.upstream,
+    )
+    permits = _ITEM.join(f"{permit.scope.kind}:{permit.family}" for permit in claims.permits)
     payload = _FIELD.join(
         (
             claims.uid,
-            claims.key_id,
-            claims.revision,
-            claims.owner,
-            claims.account,
-            claims.provenance,
-            *claims.upstream,
+            subject,
             claims.tenant,
             claims.principal,
             repr(claims.first_granted_at),
@@ -106,10 +111,23 @@ def sign(claims: LeaseClaims, key: bytes) -> str:
             str(claims.slots),
             str(claims.faults),
             _ITEM.join(claims.tried),
-            _ITEM.join(f"{permit.scope.kind}:{permit.family}" for permit in claims.permits),
+            permits,
         )
     ).encode()
     return PREFIX + urlsafe_b64encode(_mac(payload, key) + payload).decode().rstrip("=")
+
+
+@lru_cache(maxsize=4096)
+def _subject(
+    key_id: str,
+    revision: str,
+    owner: str,
+    account: str,
+    provenance: Provenance,
+    upstream: Upstream,
+) -> str:
+    """The part of a payload that all leases of one key on one upstream share."""
+    return _FIELD.join((key_id, revision, owner, account, provenance, *upstream))
 
 
 def verify(token: str, keys: Sequence[bytes]) -> LeaseClaims:

@@ -1,7 +1,6 @@
 """From a chosen key to a granted lease: claims first, then the token and the books."""
 
 import asyncio
-import secrets
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -121,7 +120,7 @@ class Granting:
         if key.limits.concurrency:
             slots = 1 if pick.admission.permits else request.concurrency
         return LeaseClaims(
-            uid=secrets.token_hex(8),
+            uid=f"{self.random.getrandbits(64):016x}",
             key_id=key.key_id,
             revision=key.revision,
             owner=key.owner,

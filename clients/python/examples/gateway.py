@@ -1,6 +1,5 @@
 """A gateway in thirty lines: lease a key, call the provider, report, go on as advised."""
 
-import asyncio
 import sys
 import uuid
 
@@ -10,40 +9,28 @@ import httpx
 from keybroker.v1 import lease_pb2, lease_pb2_grpc, outcome_pb2
 
 
-async def call(http: httpx.AsyncClient, lease: lease_pb2.Lease, prompt: str) -> httpx.Response:
-    """Call an OpenAI-compatible provider with the leased key."""
-    key = lease.api_key
-    secret = {key.header_name: key.header_prefix + key.secret.plaintext}
-    body = {"model": lease.provider_model, "messages": [{"role": "user", "content": prompt}]}
-    return await http.post(
-        f"{lease.base_url}/chat/completions", json=body, headers={**secret, **key.extra_headers}
-    )
-
-
-async def serve(broker: str, provider: str, model: str, prompt: str) -> str:
-    """Answer one prompt, with as many keys as it takes."""
-    async with grpc.aio.insecure_channel(broker) as channel, httpx.AsyncClient() as http:
-        leases = lease_pb2_grpc.LeaseServiceStub(channel)
-        asked = lease_pb2.AcquireLeaseRequest(provider=provider, model=model)
-        answer = await leases.AcquireLease(asked)
-        while answer.HasField("lease"):
-            response = await call(http, answer.lease, prompt)
-            outcome = outcome_pb2.Outcome(
-                outcome_id=uuid.uuid4().hex,
-                http_status=response.status_code,
-                headers=dict(response.headers),
-                body=b"" if response.is_success else response.content[:16384],
-            )
-            report = lease_pb2.ReportOutcomeRequest(
-                lease_id=answer.lease.lease_id,
-                outcome=outcome,
-                acquire_next=None if response.is_success else lease_pb2.AcquireNext(),
-            )
-            answer = await leases.ReportOutcome(report)
-            if response.is_success:
-                return response.text
-        return f"no key: {answer.denial.message}"
+def serve(broker: str, provider: str, model: str, prompt: str) -> str:
+    """Answer one prompt, with as many keys of an OpenAI-compatible provider as it takes."""
+    leases = lease_pb2_grpc.LeaseServiceStub(grpc.insecure_channel(broker))
+    answer = leases.AcquireLease(lease_pb2.AcquireLeaseRequest(provider=provider, model=model))
+    while answer.HasField("lease"):
+        lease, key = answer.lease, answer.lease.api_key
+        headers = {key.header_name: key.header_prefix + key.secret.plaintext, **key.extra_headers}
+        body = {"model": lease.provider_model, "messages": [{"role": "user", "content": prompt}]}
+        response = httpx.post(f"{lease.base_url}/chat/completions", headers=headers, json=body)
+        report = lease_pb2.ReportOutcomeRequest(lease_id=lease.lease_id)
+        report.outcome.outcome_id = uuid.uuid4().hex
+        report.outcome.http_status = response.status_code
+        report.outcome.headers.update(response.headers)
+        report.outcome.phase = outcome_pb2.PHASE_COMPLETE
+        if response.is_success:
+            leases.ReportOutcome(report)
+            return response.text
+        report.outcome.body = response.content[:16384]
+        report.acquire_next.SetInParent()
+        answer = leases.ReportOutcome(report)
+    return f"no key: {answer.denial.message}"
 
 
 if __name__ == "__main__":
-    print(asyncio.run(serve(*sys.argv[1:])))
+    print(serve(*sys.argv[1:]))
