@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from prometheus_client import CollectorRegistry
@@ -60,7 +60,7 @@ class Core:
     """The services that servers and loops call, and those that other services are made of."""
 
     world: World
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = field(repr=False)
     keyring: Keyring
     health: HealthBook
     marks: Marks

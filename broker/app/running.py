@@ -66,7 +66,7 @@ class App:
             await self.stop()
             raise
         self._loops = [
-            asyncio.create_task(core.probing.run(TICK_S)),
+            asyncio.create_task(self._keep_probing()),
             asyncio.create_task(self._every_tick(self._keep_house)),
             asyncio.create_task(self._every_tick(self._refresh)),
         ]
@@ -100,6 +100,15 @@ class App:
                 await work()
             except Exception:
                 log.exception("tick_failed", work=getattr(work, "__name__", ""))
+
+    async def _keep_probing(self) -> None:
+        """Probe for ever: without probes no quarantine would end."""
+        while True:
+            try:
+                await self.core.probing.run(TICK_S)
+            except Exception:
+                log.exception("tick_failed", work="probing")
+            await self.core.world.clock.sleep(TICK_S)
 
     async def _keep_house(self) -> None:
         core = self.core

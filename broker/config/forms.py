@@ -33,6 +33,8 @@ def from_json(value: object) -> object:
         return json.loads(value)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("is not JSON that anybody means: it is nested too deeply") from None
 
 
 def one_or_json(value: object) -> object:

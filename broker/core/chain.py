@@ -27,7 +27,8 @@ class Chain:
     """Provider faults of one request at one upstream.
 
     `counted` is what the upstream's window holds of them, in `counted_second`; `kind` is the last
-    one's and `started` when its call began. Times are seconds of log time.
+    one's, `started` when its call began and `report_id` its report, which may come again. Times are
+    seconds of log time.
     """
 
     upstream: Upstream
@@ -37,6 +38,7 @@ class Chain:
     counted: Counts = Counts()
     counted_second: int = 0
     started: float = 0.0
+    report_id: str = ""
 
 
 class ChainBook:

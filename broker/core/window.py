@@ -24,6 +24,7 @@ class UpstreamWindow:
         self._unpublished: dict[tuple[int, str], Counts] = {}
         self._in_a_row: dict[str, int] = defaultdict(int)
         self._unreachable_in_a_row: dict[str, int] = defaultdict(int)
+        self._reached_since: dict[str, float] = {}
 
     def restart(self, since: float) -> None:
         """Begin anew at a reopening."""
@@ -33,9 +34,19 @@ class UpstreamWindow:
         self._in_a_row.clear()
         self._unreachable_in_a_row.clear()
 
+    def restart_of(self, principal: str, since: float) -> None:
+        """Begin anew with what one principal could not reach, at its own circuit's reopening."""
+        self._reached_since[principal] = since
+        for second, by_principal in self._seconds.items():
+            counts = by_principal.get(principal, Counts())
+            if counts.unreachable:
+                self._add(principal, Counts(unreachable=-counts.unreachable), second)
+        self._unreachable_in_a_row.pop(principal, None)
+
     def note(self, principal: str, counts: Counts, started: float, second: int) -> bool:
         """Count a final outcome of a call that `started` then; say whether it belongs here."""
-        if started < self.since:
+        since = self._reached_since.get(principal, 0.0) if counts.unreachable else 0.0
+        if started < max(self.since, since):
             return False
         self._add(principal, counts, second)
         if counts.succeeded > 0:
@@ -70,8 +81,11 @@ class UpstreamWindow:
         return sums
 
     def holds_fault(self, now: float) -> bool:
-        """Does the window hold a fault, so that other replicas need its counts?"""
-        return any(counts.failed or counts.unreachable for counts in self.totals(now).values())
+        """Does the window hold a fault, or has it just lost one: other replicas need its counts."""
+        lost = any(min(counts) < 0 for counts in self._unpublished.values())
+        return lost or any(
+            counts.failed or counts.unreachable for counts in self.totals(now).values()
+        )
 
     def publish(self, now: float) -> Iterator[tuple[int, str, Counts]]:
         """Take the (second, principal, counts) that other replicas have not been told."""

@@ -1,6 +1,7 @@
 """Which key of one upstream, now: every filter in its order, for real and for explanations."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from broker.core.admission import FREE, Admission, Block, upstream_scopes
@@ -19,7 +20,10 @@ from broker.services.pacing import Pacing
 
 @dataclass(slots=True)
 class Look:
-    """One look at an upstream's pool for one caller: what its endpoints said is asked once."""
+    """One look at an upstream's pool for one caller: what its endpoints said is asked once.
+
+    `passed` are keys that have no room for this request, though they may have for others.
+    """
 
     target: Target
     principal: str
@@ -28,6 +32,12 @@ class Look:
     now: float
     endpoints: dict[str, Admission]
     excluded: frozenset[str]
+    passed: dict[str, Block] = field(default_factory=dict)
+
+    @property
+    def barred(self) -> Collection[str]:
+        """The keys that this look must not find."""
+        return self.excluded | self.passed.keys() if self.passed else self.excluded
 
     def close(self, endpoint: str, block: Block) -> None:
         """Refuse an endpoint for this caller."""
@@ -58,12 +68,20 @@ class Choosing:
         """Begin to look at a target's pool; raises ProviderUnknownError."""
         self._keyring.provider(target.provider)
         pool = self._keyring.pool(*target)
-        endpoints = {
-            upstream.endpoint: self.upstream_admission(upstream, principal, now)
-            for upstream in pool.endpoints
-        }
+        endpoints = self._endpoints(pool, principal, now)
         excluded = frozenset((*request.excluded, *request.tried))
         return Look(target, principal, request, pool, now, endpoints, excluded)
+
+    def still_admits(self, look: Look, candidate: Candidate) -> bool:
+        """Ask again what may have changed while a claim was under way."""
+        if not self._keyring.holds(candidate.key.key_id, candidate.key.revision):
+            look.pool = self._keyring.pool(*look.target)
+            look.endpoints = self._endpoints(look.pool, look.principal, look.now)
+            return False
+        upstream = candidate.upstream
+        above = self.upstream_admission(upstream, look.principal, look.now)
+        look.endpoints[upstream.endpoint] = above
+        return above.block is None and self.judge(look, candidate).block is None
 
     def pick(self, look: Look) -> Pick | None:
         """The candidate that every filter admits, if there is one."""
@@ -72,15 +90,28 @@ class Choosing:
         closed = look.closed()
         if closed and len(closed) == len(look.endpoints):
             return None
-        return choose(
+        too_large: list[Candidate] = []
+
+        def judge(candidate: Candidate) -> Admission:
+            admission = self.judge(look, candidate)
+            if admission.block is not None and self._has_room_for_less(look, candidate):
+                too_large.append(candidate)
+            return admission
+
+        pick = choose(
             look.pool,
-            lambda candidate: self.judge(look, candidate),
+            judge,
             look.now,
             self._random,
-            excluded=look.excluded,
+            excluded=look.barred,
             closed_endpoints=closed,
             affinity_key=look.request.affinity_key,
         )
+        for candidate in too_large:
+            if candidate.parked is not None:  # for this request only, not for those of others
+                look.passed[candidate.key.key_id] = candidate.parked
+                look.pool.unpark(candidate)
+        return pick
 
     def judge(self, look: Look, candidate: Candidate) -> Admission:
         """What marks, circuits, ramps and rates say of one candidate."""
@@ -99,6 +130,13 @@ class Choosing:
         if not above.permits and not above.ramps:
             return own
         return Admission(None, own.permits + above.permits, own.ramps + above.ramps)
+
+    def _has_room_for_less(self, look: Look, candidate: Candidate) -> bool:
+        """Would the candidate admit a request of fewer tokens?"""
+        if look.request.estimated_tokens <= 1:
+            return False
+        less = replace(look, request=replace(look.request, estimated_tokens=1))
+        return self.judge(less, candidate).block is None
 
     def upstream_admission(self, upstream: Upstream, principal: str, now: float) -> Admission:
         """What the circuits and ramps over an upstream say to one caller."""
@@ -141,10 +179,16 @@ class Choosing:
         if len(closed) == len(look.endpoints):
             return closed
         self._park_excluded(look)
-        blocks = closed + look.pool.blocks()
+        blocks = [*closed, *look.passed.values(), *look.pool.blocks()]
         if look.pool.has_ready() and not closed:
             blocks.append(Block(DenialReason.ALL_TRIED, FOREVER))
         return blocks
+
+    def _endpoints(self, pool: Pool, principal: str, now: float) -> dict[str, Admission]:
+        return {
+            upstream.endpoint: self.upstream_admission(upstream, principal, now)
+            for upstream in pool.endpoints
+        }
 
     def _park_excluded(self, look: Look) -> None:
         """Having been tried is the reason only for keys that nothing else speaks against."""
@@ -153,5 +197,5 @@ class Choosing:
             if candidate is None or candidate.parked is not None:
                 continue
             block = self.judge(look, candidate).block
-            if block is not None:
+            if block is not None and not self._has_room_for_less(look, candidate):
                 look.pool.park(candidate, block)

@@ -1,5 +1,6 @@
 """How leases end: what they held is free at once, and each trial's end is told."""
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 
@@ -29,16 +30,28 @@ class Ending:
     meter: Meter
 
     async def end(self, lease: LeaseClaims, how: str) -> None:
-        """Give back slots and permits; `how` is reported, released, expired or revoked."""
+        """Give back slots and permits; `how` is reported, released, expired or revoked.
+
+        What has begun is finished, also when the caller leaves.
+        """
         live = self.book.end(lease.uid)
         if live is not None:
             self.meter.ended(how)
+        permits = live.permits if live else lease.permits
+        if lease.slots or permits:
+            await asyncio.shield(self._give_back(lease, permits))
+
+    async def _give_back(self, lease: LeaseClaims, permits: tuple[Permit, ...]) -> None:
+        if self.book.is_superseded(lease):
+            return
         if lease.slots:
             await self._release_slots(lease)
-        await self.end_permits(lease, live.permits if live else lease.permits)
+        await self.end_permits(lease, permits)
 
     async def return_trials(self, lease: LeaseClaims) -> None:
         """Say of each trial that it proved nothing; call it when no report told its end."""
+        if self.book.is_superseded(lease):
+            return
         live = self.book.find(lease.uid)
         permits = live.permits if live else lease.permits
         facts = [
@@ -56,12 +69,15 @@ class Ending:
         await self.health.submit(facts)
 
     async def end_permits(self, lease: LeaseClaims, permits: tuple[Permit, ...]) -> None:
-        """Give back trial permits; the lease itself may live on."""
+        """Give back trial permits, also when the caller leaves; the lease itself may live on."""
         if not permits:
             return
         live = self.book.find(lease.uid)
         if live is not None:
             live.permits = ()
+        await asyncio.shield(self._release_permits(lease, permits))
+
+    async def _release_permits(self, lease: LeaseClaims, permits: tuple[Permit, ...]) -> None:
         try:
             await self.claims.release_permits(permits, member_of(lease))
         except StoreUnavailableError:
@@ -76,9 +92,7 @@ class Ending:
             self.meter.ended("expired")
             if live.permits:
                 await self.return_trials(lease)
-                await self.end_permits(lease, live.permits)
-            if lease.slots:
-                await self._release_slots(lease)
+            await self._give_back(lease, live.permits)
 
     async def _release_slots(self, lease: LeaseClaims) -> None:
         provider = lease.upstream.provider

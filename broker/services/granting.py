@@ -49,12 +49,12 @@ class Granting:
     async def grant(self, look: Look, pick: Pick) -> Grant | None:
         """The lease on `pick`, or None when its claim was refused: then look for another key."""
         lease = self._claims_of(look, pick)
-        is_degraded = False
+        is_degraded = self.health.is_cut_off(look.now)
         if lease.slots or lease.permits:
             taken = await self._take(look, pick, lease)
             if taken is None:
                 return None
-            is_degraded = not taken
+            is_degraded = is_degraded or not taken
         return self._granted(look, pick, lease, is_degraded=is_degraded)
 
     async def _take(self, look: Look, pick: Pick, lease: LeaseClaims) -> bool | None:
@@ -75,21 +75,22 @@ class Granting:
         except StoreUnavailableError:
             return False
         except asyncio.CancelledError:
-            self._give_back_later(claim)
+            _ = self._begin_to_give_back(claim)  # whether it was taken is unknown
             raise
         if refusal is not None:
             self.set_aside(look, pick, refusal)
             return None
-        if self.choosing.judge(look, pick.candidate).block is not None:
-            await self._give_back(claim)
+        if not self.choosing.still_admits(look, pick.candidate):
+            await asyncio.shield(self._begin_to_give_back(claim))
             return None
         return True
 
-    def _give_back_later(self, claim: Claim) -> None:
-        """The caller left while the claim was under way: whether it was taken is unknown."""
+    def _begin_to_give_back(self, claim: Claim) -> asyncio.Task[None]:
+        """Give a claim back, also when the caller leaves meanwhile."""
         task = asyncio.get_running_loop().create_task(self._give_back(claim))
         self.cleanups.add(task)
         task.add_done_callback(self.cleanups.discard)
+        return task
 
     async def _give_back(self, claim: Claim) -> None:
         try:
@@ -99,7 +100,10 @@ class Granting:
             return  # the store frees them when they expire
 
     def set_aside(self, look: Look, pick: Pick, refusal: Refusal) -> None:
-        """Leave the key, or the endpoint whose trial is busy, alone for a moment."""
+        """Leave the key, or the endpoint whose trial is busy, alone for a moment.
+
+        Where one slot is free, too few for this request, the key stays there for others.
+        """
         candidate = pick.candidate
         if refusal.permit is None:
             until = min(refusal.free_at, look.now + FULL_S)
@@ -109,7 +113,9 @@ class Granting:
             family = refusal.permit.family
             block = Block(DenialReason.TRIAL_BUSY, look.now + wait_s, family)
         kinds = {ScopeKind.UPSTREAM, ScopeKind.UPSTREAM_PRINCIPAL}
-        if refusal.permit is not None and refusal.permit.scope.kind in kinds:
+        if refusal.permit is None and look.request.concurrency > 1:
+            look.passed[candidate.key.key_id] = block
+        elif refusal.permit is not None and refusal.permit.scope.kind in kinds:
             look.close(candidate.upstream.endpoint, block)
         elif candidate.parked is None:
             look.pool.park(candidate, block)
@@ -157,15 +163,19 @@ class Granting:
         """A new lease id with a later end; the slots move along."""
         renewed = replace(lease, granted_at=self.clock.now(), ends_at=ends_at)
         if lease.slots:
-            await self.claims.extend(
-                Claim(
-                    provider=lease.upstream.provider,
-                    member=member_of(lease),
-                    key_id=lease.key_id,
-                    slots=lease.slots,
-                    slots_until=ends_at,
-                ),
-                self.clock.now(),
-            )
+            await self._extend(lease, ends_at)
         self.book.renew(lease.uid, ends_at)
         return self.tokens.sign(renewed)
+
+    async def _extend(self, lease: LeaseClaims, ends_at: float) -> None:
+        claim = Claim(
+            provider=lease.upstream.provider,
+            member=member_of(lease),
+            key_id=lease.key_id,
+            slots=lease.slots,
+            slots_until=ends_at,
+        )
+        try:
+            await self.claims.extend(claim, self.clock.now())
+        except StoreUnavailableError:
+            return  # the lease lives on; its slots come back sooner than it ends

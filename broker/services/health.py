@@ -180,10 +180,12 @@ class HealthBook:
     def sweep(self, now: float) -> None:
         """Forget what is healed; the shared state only what no late fact can be about."""
         for name, health in self._providers.items():
-            if health.replica.view is health.replica.confirmed:
-                health.replica.confirmed.sweep(now - SWEEP_LAG_S)
-            for record in health.strangers.sweep(now):
+            gone = health.strangers.sweep(now)
+            for record in gone:
                 health.stranger_order.pop((record.scope, record.family), None)
+            if health.replica.view is health.replica.confirmed:
+                gone += health.replica.confirmed.sweep(now - SWEEP_LAG_S)
+            self._tell_view(name, list(_given_up(gone, now)), now)
             live = {(record.scope, record.family) for record in self.circuits(name)}
             health.ramps.sweep(live)
 
@@ -204,8 +206,10 @@ class HealthBook:
         """Is the fact about a circuit that this replica keeps to itself?"""
         if not isinstance(fact, CallFailed | TrialEnded | CircuitCleared) or not fact.scope.model:
             return False
-        if health.strangers.families(fact.scope):
+        if _is_on_record(health.strangers, fact):
             return True
+        if _is_on_record(health.replica.view, fact):
+            return False
         return not self._is_known_model(fact.provider, fact.scope.model)
 
     def _fold_stranger(self, health: ProviderHealth, fact: Fact, now: float) -> list[Change]:
@@ -215,10 +219,7 @@ class HealthBook:
             health.stranger_order.pop(name, None)
             if change.after is not None:
                 health.stranger_order[name] = None
-        while len(health.stranger_order) > MAX_STRANGERS:
-            (scope, family), _ = health.stranger_order.popitem(last=False)
-            health.strangers.drop(scope, family)
-        self._tell_view(fact.provider, changes, now)
+        self._tell_view(fact.provider, changes + list(_forget_oldest(health, now)), now)
         self._tell_confirmed(Logged(0, now, 0.0, fact), changes, own=True)
         return changes
 
@@ -229,7 +230,9 @@ class HealthBook:
             changes = answer_evidence(health.strangers, fact, now)
         elif isinstance(fact, RevisionRetired):
             changes = fold(health.strangers, fact, now, 0.0)
-        self._tell_view(fact.provider, changes, now)
+        if changes:  # nobody else knows of these circuits, whoever's fact it was
+            self._tell_view(fact.provider, changes, now)
+            self._tell_confirmed(Logged(0, now, 0.0, fact), changes, own=True)
 
     def _is_answer(self, fact: ProbeEnded, now: float) -> bool:
         """A rejection answers evidence on a model only where it widened to the key."""
@@ -267,3 +270,26 @@ class HealthBook:
     def _tell_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
         for listener in self._listeners:
             listener.on_confirmed(logged, changes, own=own)
+
+
+def _is_on_record(state: Health, fact: CallFailed | TrialEnded | CircuitCleared) -> bool:
+    """Has the state a record of the circuit (or, for all families, of any) that a fact is about?"""
+    families = state.families(fact.scope)
+    return fact.family in families if fact.family else bool(families)
+
+
+def _given_up(gone: Iterable[Circuit], now: float) -> Iterator[Change]:
+    """Of the records that a sweep took, those that nothing healed: they are closed all the same."""
+    for record in gone:
+        if record.standing(now).state is State.HALF_OPEN:
+            yield Change(record.scope, record.family, record, None, now, "forgotten")
+
+
+def _forget_oldest(health: ProviderHealth, now: float) -> Iterator[Change]:
+    """Keep strangers few: the circuits that go are closed, as far as anybody here knows."""
+    while len(health.stranger_order) > MAX_STRANGERS:
+        (scope, family), _ = health.stranger_order.popitem(last=False)
+        before = health.strangers.families(scope).get(family)
+        if before is not None:
+            health.strangers.drop(scope, family)
+            yield Change(scope, family, before, None, now, "forgotten")

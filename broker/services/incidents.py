@@ -7,7 +7,7 @@ from broker.core.facts import IncidentChanged
 from broker.core.fold import Change
 from broker.core.incident import is_over
 from broker.core.replica import Logged
-from broker.core.words import Family, State
+from broker.core.words import Family, Provenance, State
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.usage import Usage
@@ -29,17 +29,24 @@ class Incidents:
         if not own:
             return
         for change in changes:
-            key = self.keyring.find(change.scope.key_id)
-            if change.family is not Family.CREDENTIAL or key is None:
+            if change.family is not Family.CREDENTIAL:
                 continue
-            use = self.usage.key_use(key.provider)
+            key_id, provider = change.scope.key_id, change.scope.provider
             before, after = change.states
-            if after is State.OPEN and before is State.CLOSED:
-                together = use.note_rejected(key.provenance, key.key_id, change.at)
-                self._open(key.provider, key.provenance, together)
-            elif after in {State.RAMPING, State.CLOSED}:
-                use.note_healed(key.provenance, key.key_id)
-                self._close_if_over(key.provider, key.provenance, change.at)
+            if after in {State.RAMPING, State.CLOSED}:
+                self._healed(provider, key_id, change.at)
+            elif after is State.OPEN and before in {State.CLOSED, State.RAMPING}:
+                key = self.keyring.find(key_id)
+                if key is not None:
+                    use = self.usage.key_use(provider)
+                    together = use.note_rejected(key.provenance, key_id, change.at)
+                    self._open(provider, key.provenance, together)
+
+    def _healed(self, provider: str, key_id: str, at: float) -> None:
+        """A key is no longer rejected; a removed one tells no more whose it was."""
+        for owner_class in Provenance:
+            self.usage.key_use(provider).note_healed(owner_class, key_id)
+            self._close_if_over(provider, owner_class, at)
 
     def _open(self, provider: str, owner_class: str, key_ids: tuple[str, ...]) -> None:
         current = self.health.of(provider).replica.view.incident(owner_class)

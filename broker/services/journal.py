@@ -155,7 +155,7 @@ class Journal:
         if before is not after:
             self.meter.transitioned(scope.provider, family, before, after, reason)
         heals = after in {State.RAMPING, State.CLOSED} and before in {State.OPEN, State.HALF_OPEN}
-        if heals and change.before is not None:
+        if heals and reason != "widened" and change.before is not None:
             healed_by = HEALED_BY.get(type(fact), "revision")
             open_s = max(change.at - change.before.since, 0.0)
             self.meter.recovered(family, healed_by, open_s)
@@ -173,8 +173,8 @@ class Journal:
 
 def _event_kind(fact: Fact, change: Change) -> str:
     before, after = change.states
-    if change.cause == "contradicted":
-        return "evidence_contradicted"
+    if change.cause in {"contradicted", "widened"}:
+        return f"evidence_{change.cause}"
     if change.after and change.after.confirmed and not (change.before and change.before.confirmed):
         return "quarantine_confirmed" if before is State.OPEN else "circuit_opened"
     if isinstance(fact, RevisionRetired):

@@ -179,6 +179,11 @@ class Keyring:
 
     def touch(self, scope: Scope) -> None:
         """Something about a scope changed: look anew at the candidates it is over."""
+        if scope.model:  # callers invent models by the thousand: look at no pool in vain
+            named = self._pools.get((scope.provider, scope.model))
+            if named is not None:
+                _unpark(named, scope)
+            return
         for (provider, _model), pool in self._pools.items():
             if provider == scope.provider:
                 _unpark(pool, scope)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from broker.core.admission import Permit
 from broker.core.lease_token import LeaseClaims
+from broker.services.tokens import member_of
 
 MAX_ENDED = 65_536
 """Ended leases remembered, so that a renewal cannot resurrect one."""
@@ -30,6 +31,7 @@ class LeaseBook:
         self._live: dict[str, LiveLease] = {}
         self._expiring: dict[int, list[str]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._newest: dict[tuple[str, str], str] = {}
 
     def __len__(self) -> int:
         return len(self._live)
@@ -39,8 +41,15 @@ class LeaseBook:
 
     def add(self, lease: LiveLease) -> None:
         """Remember a granted lease."""
-        self._live[lease.claims.uid] = lease
-        self._schedule(lease.claims)
+        claims = lease.claims
+        self._live[claims.uid] = lease
+        if claims.slots or claims.permits:
+            self._newest[_holder(claims)] = claims.uid
+        self._schedule(claims)
+
+    def is_superseded(self, claims: LeaseClaims) -> bool:
+        """Does a repeat of the same request live here, which holds what this lease held?"""
+        return self._newest.get(_holder(claims), claims.uid) != claims.uid
 
     def find(self, uid: str) -> LiveLease | None:
         """A live lease of this replica."""
@@ -49,6 +58,13 @@ class LeaseBook:
     def has_ended(self, uid: str) -> bool:
         """Is the lease known to have ended or expired here?"""
         return uid in self._ended
+
+    def permits(self, claims: LeaseClaims) -> tuple[Permit, ...]:
+        """The trials that a lease still is: a trial ends once, no later report ends it anew."""
+        live = self._live.get(claims.uid)
+        if live is not None:
+            return live.permits
+        return () if self.has_ended(claims.uid) else claims.permits
 
     def renew(self, uid: str, ends_at: float) -> None:
         """Move a live lease's end."""
@@ -62,7 +78,10 @@ class LeaseBook:
         self._ended[uid] = None
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
-        return self._live.pop(uid, None)
+        lease = self._live.pop(uid, None)
+        if lease is not None and self._newest.get(_holder(lease.claims)) == uid:
+            del self._newest[_holder(lease.claims)]
+        return lease
 
     def expired(self, now: float) -> Iterator[LiveLease]:
         """Take the leases whose end has passed."""
@@ -76,3 +95,8 @@ class LeaseBook:
 
     def _schedule(self, claims: LeaseClaims) -> None:
         self._expiring.setdefault(int(claims.ends_at), []).append(claims.uid)
+
+
+def _holder(claims: LeaseClaims) -> tuple[str, str]:
+    """Whose slots of which key: repeats of a request share them."""
+    return member_of(claims), claims.key_id

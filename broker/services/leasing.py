@@ -133,9 +133,8 @@ class Leasing:
             return "disabled"
         if self.marks.is_revoked(lease):
             return "revoked"
-        key = self.keyring.find(lease.key_id)
-        if key is None:
-            return "removed"
+        if not self.keyring.holds(lease.key_id, lease.revision):
+            return "removed"  # also a rotated secret: nothing is known of its health any more
         record = self.health.circuit(lease.scope(ScopeKind.KEY), Family.CREDENTIAL, now)
         if record and record.standing(now).state in {State.OPEN, State.HALF_OPEN}:
             return "quarantined"

@@ -3,17 +3,14 @@
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from hashlib import blake2b
 
 from broker.core.advice import Advice, Situation, advise
 from broker.core.chain import ChainId
 from broker.core.classifier import classify, headroom
 from broker.core.consequences import Reported, consequences, is_counted
-from broker.core.denial import Denial, Target
+from broker.core.denial import Denial
 from broker.core.facts import CallFailed, Fact, TrialEnded
 from broker.core.lease_token import LeaseClaims
-from broker.core.provider import Provider
-from broker.core.verdict import Verdict
 from broker.core.words import (
     AdviceAction,
     Kind,
@@ -21,6 +18,7 @@ from broker.core.words import (
 from broker.ports.clock import Clock
 from broker.ports.meter import Meter
 from broker.services.acquisition import AcquireRequest, Grant
+from broker.services.case import Case
 from broker.services.choosing import Choosing
 from broker.services.ending import Ending
 from broker.services.errors import LeaseExpiredError
@@ -35,29 +33,6 @@ from broker.services.reports import Answer, Answers, Report, check_consistent
 from broker.services.tokens import Tokens
 from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
-
-MAX_TRIED = 16
-"""Keys of a chain that its lease token carries: the latest, so that a token stays a few KiB."""
-
-
-@dataclass(slots=True)
-class _Case:
-    """A report while it is dealt with; times are epoch seconds of the log."""
-
-    report: Report
-    principal: Principal
-    lease: LeaseClaims
-    provider: Provider
-    verdict: Verdict
-    now: float
-    started: float
-    chain_id: ChainId
-    faults: int
-
-    @property
-    def is_final(self) -> bool:
-        """Does the gateway give up on this request with this report?"""
-        return not self.report.will_retry and self.report.acquire_next is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +61,8 @@ class Outcomes:
         what Leasing.acquire raises.
         """
         check_consistent(report)
+        for target in report.acquire_next.fallbacks if report.acquire_next else ():
+            self.keyring.provider(target.provider)
         lease = self.tokens.open(report.lease_id, principal)
         now = self.clock.now()
         outcome_id = report.outcome.outcome_id
@@ -125,7 +102,7 @@ class Outcomes:
         self.keyring.provider(provider)
         self.meter.served_from_cache(provider, model, hits)
 
-    def _open(self, principal: Principal, report: Report, lease: LeaseClaims, now: float) -> _Case:
+    def _open(self, principal: Principal, report: Report, lease: LeaseClaims, now: float) -> Case:
         outcome = report.outcome
         provider = self.keyring.provider(lease.upstream.provider)
         started = lease.first_granted_at
@@ -134,7 +111,7 @@ class Outcomes:
         live = self.book.find(lease.uid)
         is_held = report.keep_lease or (live is not None and live.kept)
         request_id = outcome.request_id or ("" if is_held else lease.request_id or lease.uid)
-        return _Case(
+        return Case(
             report=report,
             principal=principal,
             lease=lease,
@@ -146,7 +123,7 @@ class Outcomes:
             faults=lease.faults,
         )
 
-    async def _deal_with(self, case: _Case) -> Answer:
+    async def _deal_with(self, case: Case) -> Answer:
         self._tell(case)
         try:
             await self._learn(case)
@@ -154,42 +131,42 @@ class Outcomes:
             await self._settle(case)
         advice = self._advise(case)
         follow_up = await self._follow_up(case, advice)
-        if isinstance(follow_up, Denial) and case.report.acquire_next is not None:
+        if isinstance(follow_up, Denial) or (follow_up is None and case.ends_in_fault):
             await self._abandon(case)
         state = self.leasing.state(case.lease, self.clock.now())
         return Answer(case.verdict, advice, state, follow_up)
 
-    async def _learn(self, case: _Case) -> None:
+    async def _learn(self, case: Case) -> None:
         """Turn the verdict into facts and counts."""
         verdict = case.verdict
-        live = self.book.find(case.lease.uid)
-        permits = live.permits if live else case.lease.permits
+        permits = self.book.permits(case.lease)
         if verdict.missing_auth:
             self.probing.ask(case.lease.key_id)
+        # A fault at the upstream that the request has left is final, however it goes on here.
+        upstream = case.lease.upstream
+        left = self.upstreams.abandoned(case.chain_id, case.now, at_other_than=upstream)
         if verdict.kind is Kind.OK:
             self._note_success(case)
-            if not permits:
+            if left is None and not permits:
                 return
         facts = self._consequences(case, replace(case.lease, permits=permits))
-        tripped = self._count(case)
-        if tripped is not None:
-            facts.append(tripped)
+        facts += [tripped for tripped in (left, self._count(case)) if tripped is not None]
         changes = await self.health.submit(facts)
         self.journal.judged(case.lease, verdict, changes)
 
-    def _consequences(self, case: _Case, lease: LeaseClaims) -> list[Fact]:
+    def _consequences(self, case: Case, lease: LeaseClaims) -> list[Fact]:
         reported = Reported(
             verdict=case.verdict,
             claims=lease,
             dialect=case.provider.dialect,
-            report_id=_report_id(case),
+            report_id=case.report_id,
             replica=self.health.replica,
             lead_s=case.now - case.started,
             now=case.now,
         )
         return [fact for fact in consequences(reported) if self._still_matters(fact)]
 
-    def _count(self, case: _Case) -> CallFailed | None:
+    def _count(self, case: Case) -> CallFailed | None:
         """Count what the upstream's window counts; the fact, if that trips its circuit."""
         upstream = case.lease.upstream
         if is_counted(case.verdict):
@@ -199,6 +176,7 @@ class Outcomes:
                 case.verdict.kind,
                 case.started,
                 case.now,
+                report_id=case.report_id,
                 earlier_faults=case.faults,
                 is_final=case.is_final,
             )
@@ -216,7 +194,7 @@ class Outcomes:
             return True
         return self.keyring.holds(scope.key_id, scope.revision)
 
-    def _note_success(self, case: _Case) -> None:
+    def _note_success(self, case: Case) -> None:
         upstream = case.lease.upstream
         if not case.report.outcome.interim:
             self.upstreams.succeeded(upstream, case.chain_id, case.started, case.now)
@@ -226,7 +204,7 @@ class Outcomes:
         if share is not None:
             self.keyring.load(case.lease.key_id).note_headroom(share, case.now)
 
-    async def _settle(self, case: _Case) -> None:
+    async def _settle(self, case: Case) -> None:
         """End the lease, unless it is held; a trial cannot be, and its permits come back."""
         live = self.book.find(case.lease.uid)
         if case.report.outcome.interim:
@@ -240,14 +218,13 @@ class Outcomes:
             return
         await self.ending.end(case.lease, "reported")
 
-    def _advise(self, case: _Case) -> Advice:
+    def _advise(self, case: Case) -> Advice:
         upstream = case.lease.upstream
         if case.verdict.kind is Kind.OK:
             return Advice(AdviceAction.STOP)
-        target = Target(upstream.provider, upstream.model)
         tried = (*case.lease.tried, case.lease.key_id)
-        request = AcquireRequest(target, case.lease.tenant, tried=tried)
-        look = self.choosing.look(target, case.principal.name, request, self.clock.now())
+        request = AcquireRequest(case.target, case.lease.tenant, tried=tried)
+        look = self.choosing.look(case.target, case.principal.name, request, self.clock.now())
         situation = Situation(
             phase=case.report.outcome.phase,
             can_replay=case.report.can_replay,
@@ -257,40 +234,19 @@ class Outcomes:
         )
         return advise(case.verdict, situation)
 
-    async def _follow_up(self, case: _Case, advice: Advice) -> Grant | Denial | None:
+    async def _follow_up(self, case: Case, advice: Advice) -> Grant | Denial | None:
         wanted = case.report.acquire_next
         if wanted is None or advice.action is AdviceAction.STOP:
             return None
-        lease = case.lease
-        targets = [Target(lease.upstream.provider, lease.upstream.model), *wanted.fallbacks]
-        if advice.action is AdviceAction.SWITCH_MODEL and wanted.fallbacks:
-            targets = targets[1:]
-        tried = (*lease.tried, lease.key_id)[-MAX_TRIED:]
-        if advice.action is AdviceAction.RETRY_SAME_KEY:
-            tried = lease.tried
-        request = AcquireRequest(
-            target=targets[0],
-            tenant=lease.tenant,
-            fallbacks=tuple(targets[1:]),
-            request_id=case.chain_id.request_id,
-            attempt=lease.attempt + 1,
-            excluded=wanted.excluded,
-            affinity_key=wanted.affinity_key,
-            ttl_s=wanted.ttl_s,
-            concurrency=wanted.concurrency,
-            estimated_tokens=wanted.estimated_tokens,
-            tried=tried,
-            faults=case.faults,
-            faults_at=Target(lease.upstream.provider, lease.upstream.model),
-        )
+        request = case.next_request(wanted, advice)
         return await self.leasing.acquire(case.principal, request)
 
-    async def _abandon(self, case: _Case) -> None:
+    async def _abandon(self, case: Case) -> None:
         tripped = self.upstreams.abandoned(case.chain_id, case.now)
         if tripped is not None:
             await self.health.submit([tripped])
 
-    def _tell(self, case: _Case) -> None:
+    def _tell(self, case: Case) -> None:
         upstream, verdict = case.lease.upstream, case.verdict
         self.meter.judged(upstream.provider, upstream.model, verdict.kind)
         if verdict.kind is Kind.UNKNOWN:
@@ -298,10 +254,3 @@ class Outcomes:
             self.meter.judged_unknown(upstream.provider, status)
         if case.is_final and not case.report.outcome.interim:
             self.meter.tried_keys(len(case.lease.tried) + 1)
-
-
-def _report_id(case: _Case) -> str:
-    """The same on every replica for a repeat, so that its facts fold once."""
-    outcome_id = case.report.outcome.outcome_id or repr(case.now)
-    name = f"{case.principal.name}\x1f{case.lease.uid}\x1f{outcome_id}"
-    return blake2b(name.encode(), digest_size=12).hexdigest()

@@ -72,6 +72,8 @@ class Pacing:
         if not per_minute or not units:
             return
         pace = Pace(per_minute, per_minute)
-        self._due[name] = take(pace, self._due.get(name, 0.0), units, now)[0]
+        # No caller's estimate takes more than a minute: it could take a key from all for ever.
+        taken = min(units, per_minute)
+        self._due[name] = take(pace, self._due.get(name, 0.0), taken, now)[0]
         if len(self._due) > SWEEP_ABOVE:
             self._due = {kept: due for kept, due in self._due.items() if due > now}

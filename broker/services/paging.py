@@ -5,7 +5,7 @@ import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from broker.services.errors import InvalidFieldError, PageTokenInvalidError
@@ -46,7 +46,7 @@ class Page(Generic[Item]):
 class Pager:
     """Signs with the first secret and accepts all, as lease ids do: any replica reads a token."""
 
-    secrets: Sequence[bytes]
+    secrets: Sequence[bytes] = field(repr=False)
 
     def token(self, name: str, filters: Sequence[str], *cursor: str) -> str:
         """The token that continues the list `name` after `cursor`."""

@@ -99,13 +99,15 @@ class Probing:
     def start_due(self) -> list[asyncio.Task[Probed]]:
         """Start the probes that are due now and not under way."""
         now = self._clock.now()
-        started = []
+        started, paused = [], set()
         for key in list(self._due(now)):
             queue = self._queues[key.provider]
             name = (key.key_id, key.revision)
-            if name not in queue.in_flight and queue.not_before.get(name, 0.0) <= now:
+            if queue.not_before.get(name, 0.0) > now:
+                paused.add(key.key_id)
+            elif name not in queue.in_flight:
                 started.append(self._start(queue, key))
-        self._asked.clear()
+        self._asked &= paused
         return started
 
     async def probe_now(self, keys: list[Key]) -> AsyncIterator[ProbeDone]:
@@ -137,12 +139,13 @@ class Probing:
         """Keys asked for, and those whose circuits a probe can decide."""
         names = set(self._asked)
         for record in self._health.circuits():
-            if not record.scope.key_id or not record.probeable:
+            scope = record.scope
+            if not record.probeable or not self._keyring.holds(scope.key_id, scope.revision):
                 continue
             standing = record.standing(now)
             half_open = record.family is Family.CREDENTIAL and standing.state is State.HALF_OPEN
             if half_open or record.evidence_at is not None:
-                names.add(record.scope.key_id)
+                names.add(scope.key_id)
         for key_id in sorted(names):
             key = self._keyring.find(key_id)
             if key is not None:
@@ -169,7 +172,7 @@ class Probing:
     async def _learn(self, queue: _Queue, key: Key, probed: Probed, began: float) -> None:
         now = self._clock.now()
         self._meter.probed(key.provider, probed.result)
-        self._upstreams.note_probe(key.provider, now, reached=probed.reached)
+        self._upstreams.note_probe(key.provider, key.base_url, now, reached=probed.reached)
         name = (key.key_id, key.revision)
         if probed.result is ProbeResult.INCONCLUSIVE:
             failures = queue.failures[name] = queue.failures.get(name, 0) + 1
@@ -190,4 +193,5 @@ class Probing:
             reached=probed.reached,
             detail=probed.detail,
         )
-        await self._health.submit([ended])
+        if self._keyring.holds(key.key_id, key.revision):  # else it has no health any more
+            await self._health.submit([ended])

@@ -23,6 +23,9 @@ MAX_CIRCUITS = 1000
 WATCH_S = 1.0
 """A watcher is told at most this often."""
 
+GLANCE_S = 0.5
+"""Watchers share one look within this time: a thousand of them must not cost a thousand looks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replica:
@@ -126,6 +129,7 @@ class Status:
     refreshing: Refreshing
     clock: Clock
     replica: Replica
+    glances: list[BrokerStatus] = field(default_factory=list, repr=False)
 
     def now(self) -> BrokerStatus:
         """The status at this moment."""
@@ -158,10 +162,16 @@ class Status:
         yield shown
         while True:
             await self.clock.sleep(WATCH_S)
-            status = self.now()
+            status = self._glance()
             if status != shown:
                 shown = status
                 yield status
+
+    def _glance(self) -> BrokerStatus:
+        """The status now, or as another watcher saw it a moment ago."""
+        if not self.glances or not 0 <= self.clock.now() - self.glances[0].at < GLANCE_S:
+            self.glances[:] = [self.now()]
+        return self.glances[0]
 
     def _providers(self, standings: Standings) -> Iterator[ProviderStatus]:
         for name in sorted(self.keyring.providers):

@@ -1,7 +1,7 @@
 """Lease ids: signed when granted, opened only for the principal they were granted to."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from broker.core.lease_token import LeaseClaims, LeaseTokenError, sign, signing_key, verify
@@ -13,7 +13,7 @@ from broker.services.principal import Principal
 class Tokens:
     """Signs with the first key and accepts all, so that the secret behind it can rotate."""
 
-    keys: Sequence[bytes]
+    keys: Sequence[bytes] = field(repr=False)
 
     @classmethod
     def of(cls, secrets: Iterable[bytes]) -> "Tokens":

@@ -11,7 +11,7 @@ from broker.core.fold import Change
 from broker.core.health import Counts
 from broker.core.replica import Logged
 from broker.core.retries import RetryBudget
-from broker.core.scope import Upstream, upstream_principal_scope, upstream_scope
+from broker.core.scope import Scope, Upstream, upstream_principal_scope, upstream_scope
 from broker.core.window import UpstreamWindow
 from broker.core.words import Evidence, Family, Kind, ScopeKind, State
 from broker.services.health import HealthBook
@@ -41,7 +41,7 @@ class Upstreams:
         self._health = health
         self.chains = ChainBook()
         self._upstreams: OrderedDict[Upstream, _Upstream] = OrderedDict()
-        self._unreached: dict[str, float] = {}
+        self._unreached: dict[tuple[str, str], float] = {}
 
     def retries(self, upstream: Upstream) -> RetryBudget:
         """The retry budget of an upstream."""
@@ -88,16 +88,20 @@ class Upstreams:
         started: float,
         now: float,
         *,
+        report_id: str,
         earlier_faults: int,
         is_final: bool,
     ) -> tuple[int, CallFailed | None]:
         """A provider fault: returns the chain's faults so far and the fact it trips, if any.
 
-        `earlier_faults` are those the lease token carries, also from other replicas.
+        `earlier_faults` are those the lease token carries, also from other replicas. A report that
+        is judged anew adds none.
         """
         self.taken_back(upstream, chain_id, now)
         chain = self.chains.open(chain_id, upstream, now)
-        chain.faults = max(chain.faults, earlier_faults) + 1
+        if chain.report_id != report_id:
+            chain.faults = max(chain.faults, earlier_faults) + 1
+            chain.report_id = report_id
         chain.kind = kind
         chain.started = started
         tripped = self._count(chain, chain_id.principal, now) if is_final else None
@@ -139,12 +143,12 @@ class Upstreams:
         window.take_back(chain_id.principal, chain.counted, chain.counted_second)
         chain.counted = Counts()
 
-    def note_probe(self, provider: str, now: float, *, reached: bool) -> None:
-        """Remember whether the broker itself reaches the provider."""
+    def note_probe(self, provider: str, endpoint: str, now: float, *, reached: bool) -> None:
+        """Remember whether the broker itself reaches the provider at an endpoint ("": its own)."""
         if reached:
-            self._unreached.pop(provider, None)
+            self._unreached.pop((provider, endpoint), None)
         else:
-            self._unreached[provider] = now
+            self._unreached[provider, endpoint] = now
 
     def publish(self, now: float) -> list[UpstreamCounted]:
         """The counts that other replicas need: of windows that hold a fault."""
@@ -166,12 +170,17 @@ class Upstreams:
             if change.family is not Family.HEALTH or not is_reopened:
                 continue
             reopened_at = change.after.reopened_at if change.after else None
-            for upstream, state in self._upstreams.items():
-                if upstream_scope(upstream) == change.scope:
-                    state.window.restart(reopened_at or change.at)
+            self._restart(change.scope, reopened_at or change.at)
 
     def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
         """Nothing: windows read the view."""
+
+    def _restart(self, scope: Scope, since: float) -> None:
+        window = self._of(Upstream(scope.provider, scope.endpoint, scope.model)).window
+        if scope.principal:
+            window.restart_of(scope.principal, since)
+        else:
+            window.restart(since)
 
     def _count(self, chain: Chain, principal: str, now: float) -> CallFailed | None:
         window = self._of(chain.upstream).window
@@ -181,7 +190,8 @@ class Upstreams:
         chain.counted = counts
         chain.counted_second = int(now)
         totals = self.totals(chain.upstream, now)
-        since_unreached = now - self._unreached.get(chain.upstream.provider, float("-inf"))
+        endpoint = chain.upstream.provider, chain.upstream.endpoint
+        since_unreached = now - self._unreached.get(endpoint, float("-inf"))
         agrees = since_unreached <= PROBE_AGREES_S
         tripped = window.judge(principal, chain.counted, totals, probe_agrees=agrees)
         return self._trip(chain, principal, tripped, now) if tripped else None
@@ -221,8 +231,10 @@ class Upstreams:
 
     def _of(self, upstream: Upstream) -> _Upstream:
         state = self._upstreams.get(upstream)
-        if state is None:
-            state = self._upstreams[upstream] = _Upstream()
-            if len(self._upstreams) > MAX_UPSTREAMS:
-                self._upstreams.popitem(last=False)
+        if state is not None:
+            self._upstreams.move_to_end(upstream)
+            return state
+        state = self._upstreams[upstream] = _Upstream()
+        if len(self._upstreams) > MAX_UPSTREAMS:
+            self._upstreams.popitem(last=False)
         return state

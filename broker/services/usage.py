@@ -27,7 +27,9 @@ class Usage:
     def note(self, lease: LeaseClaims, now: float) -> None:
         """Remember a grant."""
         uses = self._uses.setdefault(lease.principal, {})
-        uses[lease.key_id, lease.tenant, lease.upstream] = now
+        use = (lease.key_id, lease.tenant, lease.upstream)
+        uses.pop(use, None)  # the first in order is the one longest unused
+        uses[use] = now
         if len(uses) > MAX_USES:
             del uses[next(iter(uses))]
         provider = lease.upstream.provider
@@ -61,14 +63,18 @@ class Usage:
         """What a principal used within USES_S."""
         uses = self._uses.get(principal, {})
         for use, at in list(uses.items()):
-            if now - at > USES_S:
-                del uses[use]
-            else:
-                yield use
+            if now - at <= USES_S:
+                break
+            del uses[use]
+        yield from list(uses)
 
-    def does_use(self, principal: str, provider: str, key_id: str, model: str) -> bool:
-        """Did the principal lease something that "" (any) or equal fields match?"""
+    def does_serve(self, principal: str, tenant: str, now: float) -> bool:
+        """Did the principal lease anything for the tenant within USES_S?"""
+        return any(served == tenant for _key, served, _upstream in self.of(principal, now))
+
+    def does_use(self, principal: str, provider: str, key_id: str, model: str, now: float) -> bool:
+        """Did the principal lease something within USES_S that "" (any) or equal fields match?"""
         return any(
             upstream.provider == provider and key_id in {"", used} and model in {"", upstream.model}
-            for used, _tenant, upstream in self._uses.get(principal, {})
+            for used, _tenant, upstream in self.of(principal, now)
         )

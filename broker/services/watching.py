@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from broker.core.circuit import Circuit
 from broker.core.fold import Change
 from broker.core.replica import Logged
 from broker.core.scope import Scope
-from broker.core.words import Family, State
+from broker.core.words import Family, ScopeKind, State
 from broker.ports.clock import Clock
 from broker.ports.mark_store import Mark, MarkKind
 from broker.services.health import HealthBook
@@ -140,9 +140,11 @@ class Watching:
             if record is not None and after is State.OPEN:
                 if change.family is Family.LIMIT:
                     self._timed[change.scope, change.family] = record
-                self._push(_death(record, now), change.scope.principal)
+                known_until = change.before.until if change.before else None
+                if before is not State.OPEN or record.until != known_until:
+                    self._push(self._deaths(record, now), change.scope.principal)
             elif before in {State.OPEN, State.HALF_OPEN} and after is not State.HALF_OPEN:
-                self._push(_recovery(change.scope, change.family), change.scope.principal)
+                self._push(self._recoveries(change.scope, change.family), change.scope.principal)
 
     def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
         """Nothing: holders act on the view."""
@@ -157,22 +159,22 @@ class Watching:
             if current is not None and current.standing(now).state is State.OPEN:
                 self._timed[name] = current
             else:
-                self._push(_recovery(record.scope, record.family), record.scope.principal)
+                self._push(self._recoveries(record.scope, record.family), record.scope.principal)
 
     def on_mark(self, mark: Mark) -> None:
         """Tell of a mark that was set."""
         principal = mark.subject if mark.kind is MarkKind.PRINCIPAL_REVOKED else ""
-        self._push(_mark_death(mark, self._keyring), principal)
+        self._push([_mark_death(mark, self._keyring)], principal)
 
     def on_mark_lifted(self, mark: Mark) -> None:
         """Tell that a disabled key or upstream is back; revocations have no end."""
         death = _mark_death(mark, self._keyring)
         if death.cause is not DeathCause.REVOKED:
-            self._push(Recovery(death.cause, death.provider, death.key_id, model=death.model))
+            self._push([Recovery(death.cause, death.provider, death.key_id, model=death.model)])
 
     def on_removed(self, provider: str, key_id: str, revision: str) -> None:
         """Tell that a key, or a revision of it, is gone from its source."""
-        self._push(Death(DeathCause.REMOVED, provider, key_id, revision))
+        self._push([Death(DeathCause.REMOVED, provider, key_id, revision)])
 
     def _beginning(self, principal: str) -> Iterator[News]:
         now = self._clock.now()
@@ -180,44 +182,62 @@ class Watching:
         for record in list(self._health.circuits()):
             if record.scope.principal not in {"", principal}:
                 continue
-            state = record.standing(now).state
-            death = _death(record, now)
-            if state in {State.OPEN, State.HALF_OPEN} and self._concerns(principal, death):
-                yield death
+            if record.standing(now).state not in {State.OPEN, State.HALF_OPEN}:
+                continue
+            for death in self._deaths(record, now):
+                if self._concerns(principal, death):
+                    yield death
         for mark in self._marks.all():
             death = _mark_death(mark, self._keyring)
             if self._concerns(principal, death, mark):
                 yield death
 
-    def _push(self, news: Death | Recovery, principal: str = "") -> None:
-        for watcher in self._watchers:
-            if principal in {"", watcher.principal} and self._concerns(watcher.principal, news):
-                watcher.push(news)
+    def _deaths(self, record: Circuit, now: float) -> Iterator[Death]:
+        scope = record.scope
+        is_timed = now < record.until and record.family is not Family.CREDENTIAL
+        until = record.until if is_timed else None
+        for key_id, revision in self._keys_under(scope):
+            cause = _CAUSES[record.family]
+            yield Death(cause, scope.provider, key_id, revision, scope.model, until=until)
+
+    def _recoveries(self, scope: Scope, family: Family) -> Iterator[Recovery]:
+        for key_id, revision in self._keys_under(scope):
+            yield Recovery(_CAUSES[family], scope.provider, key_id, revision, scope.model)
+
+    def _keys_under(self, scope: Scope) -> Iterator[tuple[str, str]]:
+        """(key id, revision) of what a circuit is over, both empty for every key.
+
+        Holders know no accounts and no endpoints: these are told key by key.
+        """
+        if scope.key_id:
+            yield scope.key_id, scope.revision
+            return
+        keys = self._keyring.keys(scope.provider)
+        if scope.kind in {ScopeKind.ACCOUNT, ScopeKind.ACCOUNT_MODEL}:
+            account = (scope.owner, scope.account)
+            under = [key for key in keys if (key.owner, key.account) == account]
+        else:
+            under = [key for key in keys if key.base_url == scope.endpoint]
+            if len(under) == len(keys):
+                yield "", ""
+                return
+        for key in under:
+            yield key.key_id, key.revision
+
+    def _push(self, news: Iterable[Death | Recovery], principal: str = "") -> None:
+        for item in news:
+            for watcher in self._watchers:
+                if principal in {"", watcher.principal} and self._concerns(watcher.principal, item):
+                    watcher.push(item)
 
     def _concerns(self, principal: str, news: Death | Recovery, mark: Mark | None = None) -> bool:
         if mark is not None and mark.kind is MarkKind.PRINCIPAL_REVOKED:
             return mark.subject == principal
+        now = self._clock.now()
         if not news.provider:
-            return True
-        return self._usage.does_use(principal, news.provider, news.key_id, news.model)
-
-
-def _death(record: Circuit, now: float) -> Death:
-    scope = record.scope
-    is_timed = now < record.until and record.family is not Family.CREDENTIAL
-    return Death(
-        cause=_CAUSES[record.family],
-        provider=scope.provider,
-        key_id=scope.key_id,
-        revision=scope.revision,
-        model=scope.model,
-        until=record.until if is_timed else None,
-    )
-
-
-def _recovery(scope: Scope, family: Family) -> Recovery:
-    cause = _CAUSES[family]
-    return Recovery(cause, scope.provider, scope.key_id, scope.revision, scope.model)
+            tenant = news.tenant if isinstance(news, Death) else ""
+            return not tenant or self._usage.does_serve(principal, tenant, now)
+        return self._usage.does_use(principal, news.provider, news.key_id, news.model, now)
 
 
 def _mark_death(mark: Mark, keyring: Keyring) -> Death:

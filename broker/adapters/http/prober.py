@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -89,7 +90,11 @@ class HttpProber:
             is_listing = response.is_success and bool(free.model_names)
             limit = MAX_LISTING_BYTES if is_listing else MAX_BODY_BYTES
             body, is_cut = await read_up_to(response, limit)
-        return _judged(provider, free, response, body, is_cut=is_cut)
+        probed = _judged(provider, free, response, body, is_cut=is_cut)
+        # Listed names are shown to every caller: a provider that echoes the key must not be heard.
+        secret = key.secret.reveal().casefold()
+        models = tuple(name for name in probed.models if secret not in name.casefold())
+        return replace(probed, models=models)
 
 
 class _Call:

@@ -35,6 +35,10 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 NOTICE_S = 0.2
 """Between saying NOT_SERVING and refusing calls, so that who watches health goes elsewhere."""
 
+LINGER_S = 0.3
+"""Between refusing calls and closing: a call still in line when the server closes is told
+CANCELLED, which nobody dares to retry; one that is refused in words goes elsewhere."""
+
 LANDING_S = 1.5
 """How long aborted handlers may take to clean up."""
 
@@ -112,6 +116,7 @@ class GrpcServer:
         self._flights.drain()
         grace = max(deadline - loop.time(), 0.0)
         await self._flights.landed(grace)
+        await asyncio.sleep(min(LINGER_S, max(deadline - loop.time(), 0.0)))
         await self._server.stop(max(deadline - loop.time(), 0.0))
         # `stop` may return before an aborted handler's `finally` has run.
         if not await self._flights.landed(LANDING_S):

@@ -1,6 +1,7 @@
 """What only the prober over HTTP does: odd servers on the other end."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -76,6 +77,17 @@ async def test_a_listing_gives_each_model_once_without_its_prefix(
         prober, server, replace(DIALECT, probe=replace(free, model_prefix="models/"))
     )
     assert found.models == ("a", "b")
+
+
+async def test_a_listing_that_echoes_the_key_named_it_to_every_caller_as_a_model(
+    prober: HttpProber, server: Loopback
+) -> None:
+    secret = KEY.secret.reveal()
+    names = (secret, f"ft:{secret}", secret.upper(), "honest")
+    server.script = say(200, json.dumps({"data": [{"id": name} for name in names]}).encode())
+    free = FreeProbe("/models", authenticates=True, model_names=("data", EACH, "id"))
+    found = await probe(prober, server, replace(DIALECT, probe=free))
+    assert found.models == ("honest",)
 
 
 async def test_a_public_list_proves_nothing_but_lists_models(

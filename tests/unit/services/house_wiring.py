@@ -47,7 +47,8 @@ def wire_on(
     stores: Stores, world: World, providers: Mapping[str, Provider], quotas: LeaseQuotas
 ) -> Core:
     """The services in the order in which they need each other."""
-    clock, claims, meter, random = world.clock, stores.claims, stores.meter, Random(7)
+    clock, claims, meter = world.clock, stores.claims, stores.meter
+    random = Random(world.replica)
     keyring, usage, book = Keyring(providers), Usage(), LeaseBook()
     health = HealthBook(providers, stores.log, clock, world.replica, keyring.is_known_model)
     marks, journal = Marks(MemoryMarkStore(), clock), Journal(stores.history, meter)

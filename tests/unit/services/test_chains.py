@@ -8,7 +8,7 @@ from broker.core.outcome import Outcome
 from broker.core.words import AdviceAction, DenialReason
 from broker.services.acquisition import Grant
 from broker.services.errors import ProviderUnknownError
-from broker.services.reports import NextRequest
+from broker.services.reports import NextRequest, Report
 from tests.unit.services.answers import (
     BAD_REQUEST,
     CANCELLED,
@@ -19,7 +19,7 @@ from tests.unit.services.answers import (
     OK,
     UNREACHABLE,
 )
-from tests.unit.services.house import GATEWAY, OTHER, House, a_house
+from tests.unit.services.house import GATEWAY, OTHER, a_house
 from tests.unit.services.status_given import a_key
 
 A, B, C = a_key("a"), a_key("b"), a_key("c")
@@ -130,7 +130,7 @@ async def test_a_chain_that_goes_on_at_another_upstream_counts_at_the_first() ->
 async def test_a_chain_that_acquire_next_leads_to_a_fallback_counts_at_the_first() -> None:
     house = await a_house(A, ELSEWHERE)
     first = await house.lease(request_id="r")
-    second = await house.report(first, FAULT, acquire_next=NextRequest(excluded=("a",)))
+    second = await house.report(first, FAULT, acquire_next=NEXT)
     assert isinstance(second.follow_up, Grant)  # the same key, since no other is left
     third = await house.report(
         second.follow_up, FAULT, acquire_next=NextRequest(fallbacks=(LLAMA,))
@@ -248,7 +248,7 @@ async def test_a_report_that_is_made_again_adds_no_fault_to_its_chain() -> None:
     fault = Outcome(http_status=500, outcome_id="o")
     answer = await house.report(first, fault, acquire_next=NEXT)
     taken_back = granted(answer.follow_up)
-    report = _report(first, fault)
+    report = Report(first.lease_id, fault)
     await house.core.outcomes.take_back(GATEWAY, report, taken_back)
     again = await house.report(first, fault, acquire_next=NEXT)
     assert again.advice.action is AdviceAction.RETRY_OTHER_KEY
@@ -261,51 +261,6 @@ async def test_an_unknown_fallback_fails_before_anything_is_learnt() -> None:
     wanted = NextRequest(fallbacks=(LLAMA._replace(provider="nobody"),))
     with pytest.raises(ProviderUnknownError):
         await house.report(first, FAULT, acquire_next=wanted)
-    assert house.core.upstreams.chains.find(_chain(first), house.clock.now()) is None
+    assert not len(house.core.upstreams.chains)
     answer = await house.report(first, FAULT, acquire_next=NEXT)
     assert granted(answer.follow_up).claims.faults == 1
-
-
-# --- The retry budget -------------------------------------------------------------------------
-
-
-async def spend_the_budget(house: House, chains: int = 10) -> None:
-    for number in range(chains):
-        await house.report(await house.lease(request_id=f"r{number}"), FAULT, will_retry=True)
-        await house.report(await house.lease(request_id=f"r{number}"), OK)
-
-
-async def test_retries_after_faults_are_at_most_ten_in_ten_seconds_of_little_traffic() -> None:
-    house = await a_house(A, B)
-    await spend_the_budget(house)
-    last = await house.lease(request_id="last")
-    answer = await house.report(last, FAULT, acquire_next=NEXT)
-    assert answer.advice.action is AdviceAction.SWITCH_MODEL
-    assert isinstance(answer.follow_up, Denial)
-    assert answer.follow_up.reason is DenialReason.UPSTREAM_OPEN
-    assert await house.refused(request_id="last") is DenialReason.UPSTREAM_OPEN
-    await house.lease(request_id="new")
-    house.clock.advance(11)
-    await house.lease(request_id="last")
-
-
-async def test_retries_after_faults_may_be_a_fifth_of_much_traffic() -> None:
-    house = await a_house(A, B)
-    await house.calls(60, OK)
-    await spend_the_budget(house, chains=12)
-    await house.report(await house.lease(request_id="last"), FAULT, will_retry=True)
-    await house.lease(request_id="last")
-
-
-async def test_another_key_after_a_limit_costs_no_retry_budget() -> None:
-    house = await a_house(A, B)
-    for number in range(30):
-        first = await house.lease(request_id=f"r{number}")
-        answer = await house.report(first, LIMITED, acquire_next=NEXT)
-        await house.report(granted(answer.follow_up), OK)
-        house.clock.advance(0.2)
-        await house.core.health.submit([])
-        house.core.keyring.touch(first.claims.scope(_KEY_MODEL))
-        await clear(house, first)
-    budget = house.core.upstreams.retries(first.claims.upstream)
-    assert budget.has_left(house.clock.now())
