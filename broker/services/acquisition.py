@@ -1,6 +1,6 @@
 """What a gateway asks for, and what it gets: values that the leasing services pass around."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.core.denial import Target
 from broker.core.key import Key
@@ -40,7 +40,10 @@ class AcquireRequest:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A granted lease: its token, what it says, and the key it is on."""
+    """A granted lease: its token, what it says, and the key it is on.
+
+    `is_repeat` says that an earlier call was given it already, who may be using it.
+    """
 
     lease_id: str
     claims: LeaseClaims
@@ -48,6 +51,7 @@ class Grant:
     provider: Provider
     provider_model: str
     is_degraded: bool = False
+    is_repeat: bool = field(default=False, compare=False)
 
     @property
     def base_url(self) -> str:

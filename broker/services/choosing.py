@@ -67,10 +67,7 @@ class Choosing:
     def look(self, target: Target, principal: str, request: AcquireRequest, now: float) -> Look:
         """Begin to look at a target's pool; raises ProviderUnknownError."""
         self._keyring.provider(target.provider)
-        pool = self._keyring.pool(*target)
-        endpoints = self._endpoints(pool, principal, now)
-        excluded = frozenset((*request.excluded, *request.tried))
-        return Look(target, principal, request, pool, now, endpoints, excluded)
+        return self._look_at(self._keyring.pool(*target), target, principal, request, now)
 
     def still_admits(self, look: Look, candidate: Candidate) -> bool:
         """Ask again what may have changed while a claim was under way."""
@@ -163,9 +160,12 @@ class Choosing:
         )
 
     def is_leasable(self, target: Target, principal: str, tenant: str, now: float) -> bool:
-        """Could this caller lease the target right now, claims aside?"""
-        request = AcquireRequest(target, tenant)
-        return self.pick(self.look(target, principal, request, now)) is not None
+        """Could this caller lease the target right now: a cheap look, which claims nothing."""
+        if self._marks.disabled_upstream(*target):
+            return False
+        pool = self._keyring.glimpse(*target)
+        look = self._look_at(pool, target, principal, AcquireRequest(target, tenant), now)
+        return self.pick(look) is not None
 
     def _blocks(self, look: Look) -> list[Block]:
         """Every reason at hand why this upstream has nothing."""
@@ -183,6 +183,13 @@ class Choosing:
         if look.pool.has_ready() and not closed:
             blocks.append(Block(DenialReason.ALL_TRIED, FOREVER))
         return blocks
+
+    def _look_at(
+        self, pool: Pool, target: Target, principal: str, request: AcquireRequest, now: float
+    ) -> Look:
+        endpoints = self._endpoints(pool, principal, now)
+        excluded = frozenset((*request.excluded, *request.tried))
+        return Look(target, principal, request, pool, now, endpoints, excluded)
 
     def _endpoints(self, pool: Pool, principal: str, now: float) -> dict[str, Admission]:
         return {

@@ -34,7 +34,7 @@ class Ending:
 
         What has begun is finished, also when the caller leaves.
         """
-        live = self.book.end(lease.uid)
+        live = self.book.end(lease.uid, self.clock.now())
         if live is not None:
             self.meter.ended(how)
         permits = live.permits if live else lease.permits

@@ -51,6 +51,9 @@ class Granting:
         lease = self._claims_of(look, pick)
         is_degraded = self.health.is_cut_off(look.now)
         if lease.slots or lease.permits:
+            repeated = self.book.repeated(lease)
+            if repeated is not None and repeated.claims.revision == lease.revision:
+                return self._grant_of(repeated.claims, pick, is_degraded=is_degraded, again=True)
             taken = await self._take(look, pick, lease)
             if taken is None:
                 return None
@@ -155,9 +158,21 @@ class Granting:
         self.pacing.note_grant(key, look.request.estimated_tokens, now)
         self.book.add(LiveLease(lease, lease.permits))
         self.meter.granted(key.provider, lease.upstream.model, key.provenance)
-        provider = self.keyring.provider(key.provider)
-        lease_id = self.tokens.sign(lease)
-        return Grant(lease_id, lease, key, provider, candidate.provider_model, is_degraded)
+        return self._grant_of(lease, pick, is_degraded=is_degraded)
+
+    def _grant_of(
+        self, lease: LeaseClaims, pick: Pick, *, is_degraded: bool, again: bool = False
+    ) -> Grant:
+        key = pick.candidate.key
+        return Grant(
+            lease_id=self.tokens.sign(lease),
+            claims=lease,
+            key=key,
+            provider=self.keyring.provider(key.provider),
+            provider_model=pick.candidate.provider_model,
+            is_degraded=is_degraded,
+            is_repeat=again,
+        )
 
     async def renew(self, lease: LeaseClaims, ends_at: float) -> str:
         """A new lease id with a later end; the slots move along."""

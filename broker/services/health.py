@@ -146,8 +146,10 @@ class HealthBook:
 
     def lag_s(self, now: float) -> float:
         """How long the oldest fact of this replica has waited for the log to confirm it."""
-        replicas = (health.replica for health in self._providers.values())
-        oldest = min((r.pending[0].happened for r in replicas if r.pending), default=now)
+        oldest = now
+        for health in self._providers.values():  # each grant asks: mostly nothing waits
+            if health.replica.view is not health.replica.confirmed:
+                oldest = min(oldest, health.replica.pending[0].happened)
         return max(now - oldest, 0.0)
 
     def is_cut_off(self, now: float) -> bool:

@@ -15,9 +15,13 @@ from broker.core.words import ScopeKind
 from broker.ports.key_source import SourceFault, SourceSnapshot
 from broker.services.errors import KeyUnknownError, ProviderUnknownError
 
+MAX_POOLS = 1024
 MAX_CANDIDATES = 200_000
-"""Candidates kept over all pools: model names come from callers, and a forgotten pool is built
-again when it is asked for."""
+"""Pools kept, and candidates over all of them: model names come from callers, and a forgotten pool
+is built again when it is asked for."""
+
+MAX_GLIMPSED = 8
+"""Keys of a large provider that are looked at where no pool has been built."""
 
 MAX_WORKED_MODELS = 10_000
 
@@ -87,12 +91,23 @@ class Keyring:
         if pool is not None:
             self._pools.move_to_end(name)
             return pool
-        pool = self._pools[name] = Pool(self._candidates(provider, model))
+        pool = self._pools[name] = Pool(
+            self._candidates(self._by_provider.get(provider, []), provider, model)
+        )
         self._candidate_count += len(pool) + 1
-        while self._candidate_count > MAX_CANDIDATES and len(self._pools) > 1:
+        while len(self._pools) > MAX_POOLS or (
+            self._candidate_count > MAX_CANDIDATES and len(self._pools) > 1
+        ):
             _, forgotten = self._pools.popitem(last=False)
             self._candidate_count -= len(forgotten) + 1
         return pool
+
+    def glimpse(self, provider: str, model: str) -> Pool:
+        """The pool where it is there or small, else one of a few keys, built for one look."""
+        keys = self._by_provider.get(provider, [])
+        if (provider, model) in self._pools or len(keys) <= MAX_GLIMPSED:
+            return self.pool(provider, model)
+        return Pool(self._candidates(keys[:MAX_GLIMPSED], provider, model))
 
     def load(self, key_id: str) -> KeyLoad:
         """How busy a key is, over all its models."""
@@ -191,8 +206,8 @@ class Keyring:
     def _of_source(self, source: str) -> Iterator[str]:
         return (key_id for key_id, name in self._source_of.items() if name == source)
 
-    def _candidates(self, provider: str, model: str) -> Iterator[Candidate]:
-        for key in self._by_provider.get(provider, []):
+    def _candidates(self, keys: Iterable[Key], provider: str, model: str) -> Iterator[Candidate]:
+        for key in keys:
             provider_model = key.provider_model(model)
             if provider_model is not None:
                 upstream = Upstream(provider, key.base_url, model)

@@ -30,8 +30,8 @@ class LeaseBook:
     def __init__(self) -> None:
         self._live: dict[str, LiveLease] = {}
         self._expiring: dict[int, list[str]] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
-        self._newest: dict[tuple[str, str], str] = {}
+        self._ended: OrderedDict[str, float] = OrderedDict()
+        self._newest: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._live)
@@ -44,16 +44,27 @@ class LeaseBook:
         claims = lease.claims
         self._live[claims.uid] = lease
         if claims.slots or claims.permits:
-            self._newest[_holder(claims)] = claims.uid
+            self._newest[member_of(claims)] = claims.uid
         self._schedule(claims)
 
     def is_superseded(self, claims: LeaseClaims) -> bool:
         """Does a repeat of the same request live here, which holds what this lease held?"""
-        return self._newest.get(_holder(claims), claims.uid) != claims.uid
+        return self._newest.get(member_of(claims), claims.uid) != claims.uid
+
+    def repeated(self, claims: LeaseClaims) -> LiveLease | None:
+        """The live lease that an earlier call for the same request, attempt and key was given."""
+        if not claims.request_id:
+            return None
+        uid = self._newest.get(member_of(claims))
+        return self._live.get(uid) if uid else None
 
     def find(self, uid: str) -> LiveLease | None:
         """A live lease of this replica."""
         return self._live.get(uid)
+
+    def ended_at(self, uid: str) -> float | None:
+        """When a lease ended, as far as this replica remembers."""
+        return self._ended.get(uid)
 
     def has_ended(self, uid: str) -> bool:
         """Is the lease known to have ended or expired here?"""
@@ -73,14 +84,16 @@ class LeaseBook:
             lease.claims = replace(lease.claims, ends_at=max(ends_at, lease.claims.ends_at))
             self._schedule(lease.claims)
 
-    def end(self, uid: str) -> LiveLease | None:
+    def end(self, uid: str, now: float) -> LiveLease | None:
         """Forget a live lease for good; None when it was not live here."""
-        self._ended[uid] = None
+        self._ended.setdefault(uid, now)
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
         lease = self._live.pop(uid, None)
-        if lease is not None and self._newest.get(_holder(lease.claims)) == uid:
-            del self._newest[_holder(lease.claims)]
+        if lease is not None and (lease.claims.slots or lease.claims.permits):
+            member = member_of(lease.claims)
+            if self._newest.get(member) == uid:
+                del self._newest[member]
         return lease
 
     def expired(self, now: float) -> Iterator[LiveLease]:
@@ -90,13 +103,8 @@ class LeaseBook:
             for uid in self._expiring.pop(second):
                 lease = self._live.get(uid)
                 if lease is not None and lease.claims.ends_at <= now:
-                    self.end(uid)
+                    self.end(uid, lease.claims.ends_at)
                     yield lease
 
     def _schedule(self, claims: LeaseClaims) -> None:
         self._expiring.setdefault(int(claims.ends_at), []).append(claims.uid)
-
-
-def _holder(claims: LeaseClaims) -> tuple[str, str]:
-    """Whose slots of which key: repeats of a request share them."""
-    return member_of(claims), claims.key_id

@@ -71,7 +71,7 @@ class Outcomes:
         while (known := self.answers.find(lease.uid, outcome_id, now)) is not None:
             await asyncio.wait({known})
             if not known.cancelled():
-                return known.result()
+                return known.result().repeated()
         promised: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.answers.keep(lease.uid, outcome_id, now, promised)
         try:
@@ -80,6 +80,7 @@ class Outcomes:
             promised.cancel()  # a repeat is judged anew
             raise
         promised.set_result(answer)
+        self.answers.settle(lease.uid, outcome_id, answer)
         return answer
 
     async def _judge(
@@ -108,6 +109,9 @@ class Outcomes:
         started = lease.first_granted_at
         if outcome.started_ago_s is not None:
             started = max(now - outcome.started_ago_s, started)
+        ended_at = self.book.ended_at(lease.uid)
+        if ended_at is not None:
+            started = min(started, ended_at)  # nobody calls with a lease that has ended
         live = self.book.find(lease.uid)
         is_held = report.keep_lease or (live is not None and live.kept)
         request_id = outcome.request_id or ("" if is_held else lease.request_id or lease.uid)
@@ -138,6 +142,8 @@ class Outcomes:
 
     async def _learn(self, case: Case) -> None:
         """Turn the verdict into facts and counts."""
+        if self.leasing.marks.is_revoked(case.lease):
+            return  # whoever lost the right to the key has lost the right to speak of it
         verdict = case.verdict
         permits = self.book.permits(case.lease)
         if verdict.missing_auth:

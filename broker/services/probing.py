@@ -22,6 +22,9 @@ MAX_IN_FLIGHT = 8
 PROBES = Pace(per_minute=20 * 60.0, burst=20.0)
 """Per provider: 20 probes a second."""
 
+CLOCK_GRAIN_S = 0.001
+"""A wait must not be too short for the clock to tell that it is over."""
+
 RETRY_S = (1.0, 60.0)
 """A probe that proved nothing is made again after this long, doubling from first to last."""
 
@@ -162,7 +165,7 @@ class Probing:
         async with queue.slots:
             queue.due, wait_s = take(PROBES, queue.due, 1.0, self._clock.now())
             while wait_s > 0:
-                await self._clock.sleep(wait_s)
+                await self._clock.sleep(wait_s + CLOCK_GRAIN_S)
                 queue.due, wait_s = take(PROBES, queue.due, 1.0, self._clock.now())
             began = self._clock.now()
             probed = await self._prober.probe(key, self._keyring.provider(key.provider))

@@ -15,6 +15,10 @@ from broker.services.journal import Journal
 from broker.services.keyring import Keyring, Refreshed
 from broker.services.watching import Watching
 
+RETIRE_AFTER_S = 10.0
+"""A removed key's health outlives it by this: a file that is being rewritten looks empty for a
+moment, and a quarantined key that comes back from that must still be quarantined."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceReading:
@@ -45,6 +49,7 @@ class Refreshing:
         self._journal = journal
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._gone: dict[tuple[str, str], tuple[Key, float]] = {}
         self.readings: dict[str, SourceReading] = {}
 
     async def refresh(self) -> list[SourceReading]:
@@ -73,8 +78,8 @@ class Refreshing:
         """Retire revisions that are gone and say what changed."""
         now = self._clock.now()
         rotated = [old for old, new in refreshed.changed if old.revision != new.revision]
-        gone = [*refreshed.removed, *rotated]
-        await self._health.submit(self._retired(key) for key in gone)
+        self._gone |= {(key.key_id, key.revision): (key, now) for key in refreshed.removed}
+        await self._health.submit(self._retired(key) for key in [*rotated, *self._long_gone(now)])
         for key in refreshed.removed:
             self._watching.on_removed(key.provider, key.key_id, "")
         for key in rotated:
@@ -87,6 +92,14 @@ class Refreshing:
             for key in keys:
                 message = f"{key.key_id}: {kind.removeprefix('key_')} in {source}"
                 self._journal.record(kind, key.provider, now, message, key_id=key.key_id)
+
+    def _long_gone(self, now: float) -> list[Key]:
+        """Take the keys that were removed a while ago and did not come back."""
+        self._gone = {
+            name: entry for name, entry in self._gone.items() if not self._keyring.holds(*name)
+        }
+        due = [name for name, (_, since) in self._gone.items() if now - since >= RETIRE_AFTER_S]
+        return [self._gone.pop(name)[0] for name in due]
 
     def _retired(self, key: Key) -> RevisionRetired:
         return RevisionRetired(

@@ -2,13 +2,13 @@
 
 from asyncio import Future
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.core.advice import Advice
 from broker.core.denial import Denial, Target
 from broker.core.outcome import Outcome
 from broker.core.verdict import Verdict
-from broker.core.words import LeaseState
+from broker.core.words import Kind, LeaseState
 from broker.services.acquisition import DEFAULT_TTL_S, Grant
 from broker.services.errors import ContradictionError
 
@@ -51,16 +51,24 @@ class Answer:
     lease_state: LeaseState
     follow_up: Grant | Denial | None = None
 
+    def repeated(self) -> "Answer":
+        """The same answer for a repeat: its next lease is not the repeat's to take back."""
+        if not isinstance(self.follow_up, Grant):
+            return self
+        return replace(self, follow_up=replace(self.follow_up, is_repeat=True))
+
 
 class Answers:
     """Answers given lately or under way, by lease and outcome id; a cancelled one is none."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[tuple[str, str], tuple[float, Future[Answer]]] = OrderedDict()
+        self._successes: OrderedDict[tuple[str, str], tuple[float, Future[Answer]]] = OrderedDict()
 
     def find(self, uid: str, outcome_id: str, now: float) -> Future[Answer] | None:
         """The answer an outcome got before, for REPEAT_S."""
-        found = self._answers.get((uid, outcome_id))
+        name = (uid, outcome_id)
+        found = self._answers.get(name) or self._successes.get(name)
         if found is None or now - found[0] > REPEAT_S:
             return None
         return None if found[1].cancelled() else found[1]
@@ -68,6 +76,17 @@ class Answers:
     def forget(self, uid: str, outcome_id: str) -> None:
         """Forget an answer that nobody got."""
         self._answers.pop((uid, outcome_id), None)
+        self._successes.pop((uid, outcome_id), None)
+
+    def settle(self, uid: str, outcome_id: str, answer: Answer) -> None:
+        """Keep an answer to a success apart: many of them must not push out what matters."""
+        kept = self._answers.get((uid, outcome_id))
+        if kept is None or answer.verdict.kind is not Kind.OK:
+            return
+        del self._answers[uid, outcome_id]
+        self._successes[uid, outcome_id] = kept
+        if len(self._successes) > MAX_ANSWERS:
+            self._successes.popitem(last=False)
 
     def keep(self, uid: str, outcome_id: str, now: float, answer: Future[Answer]) -> None:
         """Remember an answer; the oldest go first."""

@@ -39,5 +39,5 @@ def member_of(claims: LeaseClaims) -> str:
     """The lease's name in claims: a repeat of the same request and attempt takes the same slot."""
     if not claims.request_id:
         return claims.uid
-    name = "\x1f".join((claims.principal, claims.tenant, claims.request_id, str(claims.attempt)))
-    return blake2b(name.encode(), digest_size=12).hexdigest()
+    request = (claims.principal, claims.tenant, claims.request_id, str(claims.attempt))
+    return blake2b("\x1f".join((*request, claims.key_id)).encode(), digest_size=12).hexdigest()

@@ -130,7 +130,8 @@ async def _hand_over(
     try:
         await context.send_initial_metadata(())
     except BaseException:
-        await asyncio.shield(take_back(grant))
+        if not grant.is_repeat:
+            await asyncio.shield(take_back(grant))
         raise
 
 

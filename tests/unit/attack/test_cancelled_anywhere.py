@@ -14,22 +14,27 @@ PROVED_NOTHING = Outcome(http_status=400, interim=True, started_ago_s=0.0)
 
 
 class SlowClaims(MemoryClaims):
-    """Claims in a store that one has to wait for."""
+    """Claims in a store that one has to wait for; `asked` once a permit is to come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
 
     async def release_permits(self, permits: tuple[Permit, ...], member: str) -> None:
+        self.asked.set()
         await asyncio.sleep(0)
         await super().release_permits(permits, member)
 
 
 async def test_an_interim_report_whose_caller_left_kept_the_permit_of_its_trial() -> None:
-    house = await a_house(a_key("openai/1"), claims=SlowClaims())
+    claims = SlowClaims()
+    house = await a_house(a_key("openai/1"), claims=claims)
     await house.call(NO_MONEY)
     house.clock.advance(3600.0)
     trial = await house.lease()
     assert trial.claims.is_trial
     reporting = asyncio.ensure_future(house.report(trial, PROVED_NOTHING))
-    while house.core.book.permits(trial.claims):
-        await asyncio.sleep(0)
+    await claims.asked.wait()
     reporting.cancel()
     await asyncio.gather(reporting, return_exceptions=True)
     assert reporting.cancelled()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from broker.core.health import Incident
 from broker.core.words import Provenance
 from broker.services.acquisition import Grant
+from broker.services.refreshing import RETIRE_AFTER_S
 from tests.unit.services.answers import BAD_KEY, LIMITED, MINI
 from tests.unit.services.house import AUTHENTICATED, REJECTED, House, a_house
 from tests.unit.services.status_given import a_key
@@ -107,6 +108,8 @@ async def test_an_incident_closes_when_its_keys_are_rotated() -> None:
 async def test_an_incident_closes_when_its_keys_are_removed() -> None:
     house = await a_house(A)
     await house.call(BAD_KEY)
+    await house.has_keys(B)
+    house.clock.advance(RETIRE_AFTER_S)
     await house.has_keys(B)
     assert incident(house) is None
     assert await kinds(house) == ["incident_opened", "incident_closed"]

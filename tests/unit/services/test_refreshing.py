@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from broker.core.words import DenialReason, Family
 from broker.ports.key_source import SourceFault
+from broker.services.refreshing import RETIRE_AFTER_S
 from tests.unit.services.answers import BAD_KEY, GPT, LIMITED, MINI, NO_MODEL, STRANGE
 from tests.unit.services.house import House, a_house
 from tests.unit.services.status_given import a_key, on_model, whole
@@ -56,10 +57,24 @@ async def test_a_removed_key_is_not_leased_and_leaves_nothing_behind() -> None:
     house = await a_house(KEY, OTHER_KEY)
     await house.report(await house.lease(excluded=("o",)), BAD_KEY)
     await house.has_keys(OTHER_KEY)
-    assert list(house.core.health.circuits()) == []
     for _ in range(5):
         assert (await house.lease()).key == OTHER_KEY
+    house.clock.advance(RETIRE_AFTER_S)
+    await house.has_keys(OTHER_KEY)
+    assert list(house.core.health.circuits()) == []
     assert len(await house.events("key_removed")) == 1
+
+
+async def test_a_quarantined_key_that_a_half_written_file_lost_is_still_quarantined() -> None:
+    """A file that is rewritten in place looks empty for a moment."""
+    house = await a_house(KEY)
+    await house.call(BAD_KEY)
+    await house.has_keys()
+    house.clock.advance(1.0)
+    await house.has_keys(KEY)
+    house.clock.advance(RETIRE_AFTER_S)
+    await house.has_keys(KEY)
+    assert await house.refused() is DenialReason.QUARANTINED
 
 
 async def test_a_key_whose_settings_changed_keeps_its_health() -> None:

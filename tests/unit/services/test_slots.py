@@ -95,14 +95,16 @@ async def test_a_repeat_of_a_request_takes_no_second_slot() -> None:
     assert house.slots_in_use(CAPPED) == 2
 
 
-async def test_an_ended_repeat_leaves_the_slot_to_the_one_that_lives() -> None:
+async def test_a_repeat_is_given_the_same_lease_and_takes_no_second_slot() -> None:
+    """A caller whose answer was lost asks again: there is one lease, and it ends once."""
     house = await a_house(CAPPED)
-    lost = await house.lease(request_id="r", ttl_s=10)
-    await house.lease(request_id="r", ttl_s=300)
-    await house.tick(12)
+    lost = await house.lease(request_id="r")
+    again = await house.lease(request_id="r")
+    assert again.claims == lost.claims
+    assert again.is_repeat
     assert house.slots_in_use(CAPPED) == 1
-    await house.report(lost, OK)
-    assert house.slots_in_use(CAPPED) == 1
+    await house.report(again, OK)
+    assert house.slots_in_use(CAPPED) == 0
 
 
 async def test_a_renewal_keeps_its_slots_for_longer() -> None:
