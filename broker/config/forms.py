@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from broker.core.base_url import checked_base_url
 from broker.core.denial import Target
 from broker.edge.bearer import digest
 from broker.edge.listen import Address
@@ -112,9 +113,7 @@ class ProviderSetting(_Table):
     """A provider; what is left out comes from the built-in one of its name, or its dialect."""
 
     dialect: Annotated[str, StringConstraints(pattern=NAME)] | None = None
-    base_url: (
-        Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(?:/[^\s?#]*)?$")] | None
-    ) = None
+    base_url: Annotated[str, AfterValidator(checked_base_url)] | None = None
     models: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = ()
     fallbacks: tuple[Annotated[str, AfterValidator(check_target)], ...] = ()
 

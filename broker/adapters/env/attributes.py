@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from ipaddress import ip_address
 from math import isfinite
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
 
+from broker.core.base_url import checked_base_url
 from broker.core.key import KeyLimits
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -102,32 +101,9 @@ def _expires_at(text: str) -> datetime:
     raise ValueError("must be an RFC 3339 time with its zone, such as 2027-01-31T00:00:00Z")
 
 
-def _base_url(text: str) -> str:
-    """A secret goes there: only over TLS, or where it does not leave the machine."""
-    try:
-        url = urlsplit(text)
-        host, _ = url.hostname or "", url.port
-    except ValueError:
-        raise ValueError("must be a URL") from None
-    if not host or not re.fullmatch(r"[!-~]+", text):
-        raise ValueError("must be a URL with a host")
-    if url.username is not None or url.query or url.fragment:
-        raise ValueError("must be a URL without user, query and fragment")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
-        raise ValueError("must begin with https://, or http:// on loopback")
-    return text.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "ACCOUNT": _name,
-    "BASE_URL": _base_url,
+    "BASE_URL": checked_base_url,
     "CONCURRENCY": partial(_whole, least=0),
     "EXPIRES_AT": _expires_at,
     "MODELS": _models,

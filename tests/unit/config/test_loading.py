@@ -198,7 +198,7 @@ def test_providers_are_added_and_changed() -> None:
     given = {
         "acme-vllm": {
             "dialect": "openai_compatible",
-            "base_url": "http://10.0.0.1:8000/v1/",
+            "base_url": "https://10.0.0.1:8000/v1/",
             "models": ["llama"],
             "fallbacks": ["groq/org/llama"],
         },
@@ -207,7 +207,7 @@ def test_providers_are_added_and_changed() -> None:
     providers = configured_providers(loaded(PROVIDERS=json.dumps(given)), load_catalog())
     acme = providers["acme-vllm"]
     assert acme.dialect.name == "openai_compatible"
-    assert acme.base_url == "http://10.0.0.1:8000/v1"
+    assert acme.base_url == "https://10.0.0.1:8000/v1"
     assert acme.models == ("llama",)
     assert acme.fallbacks == (Target("groq", "org/llama"),)
     assert providers["openai"].base_url == "https://proxy.example/v1"
