@@ -1,26 +1,19 @@
 """The services on their ports: everything that decides, without a server."""
 
-import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry
-
-from broker.adapters.memory import (
-    MemoryClaims,
-    MemoryEventHistory,
-    MemoryFactLog,
-    MemoryMarkStore,
-)
-from broker.adapters.prometheus import PrometheusMeter
-from broker.config import Settings
 from broker.core.provider import Provider
 from broker.ports.claims import Claims
 from broker.ports.clock import Clock
 from broker.ports.event_history import EventHistory
-from broker.ports.gauges import StatusGauges
+from broker.ports.fact_log import FactLog
+from broker.ports.gauges import StatusGauges, TakeGauges
 from broker.ports.key_source import KeySource
+from broker.ports.mark_store import MarkStore
+from broker.ports.meter import Meter
 from broker.ports.prober import Prober
 from broker.services.alternatives import Alternatives
 from broker.services.choosing import Choosing
@@ -43,16 +36,29 @@ from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
 from broker.services.watching import Watching
 
+KnownModels: TypeAlias = Callable[[str], Collection[str] | None]
+MakeMeter: TypeAlias = Callable[[KnownModels, TakeGauges], Meter]
+"""A meter asks which models of a provider may be labels, and for the gauges at scrape."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What the services need from outside."""
+    """What the services need from outside: the ports, a name, and what settings say of leases.
 
+    `secrets` sign lease ids and page tokens: the first signs, all are accepted.
+    """
+
+    replica: str
     clock: Clock
     sources: Sequence[KeySource]
     prober: Prober
-    registry: CollectorRegistry
-    replica: str
+    log: FactLog
+    claims: Claims
+    mark_store: MarkStore
+    history: EventHistory
+    make_meter: MakeMeter
+    secrets: tuple[bytes, ...] = field(repr=False)
+    quotas: LeaseQuotas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +66,9 @@ class Core:
     """The services that servers and loops call, and those that other services are made of."""
 
     world: World
-    secrets: tuple[bytes, ...] = field(repr=False)
     keyring: Keyring
     health: HealthBook
     marks: Marks
-    claims: Claims
-    history: EventHistory
     upstreams: Upstreams
     usage: Usage
     pacing: Pacing
@@ -81,16 +84,13 @@ class Core:
     outcomes: Outcomes
 
 
-def wire(settings: Settings, providers: Mapping[str, Provider], world: World) -> Core:
+def wire(providers: Mapping[str, Provider], world: World) -> Core:
     """The services of one replica, in the order in which they need each other."""
-    clock, random = world.clock, Random()
+    clock, claims, random = world.clock, world.claims, Random()
     keyring, usage, book = Keyring(providers), Usage(), LeaseBook()
-    health = HealthBook(
-        providers, MemoryFactLog(clock), clock, world.replica, keyring.is_known_model
-    )
-    marks = Marks(MemoryMarkStore(), clock)
-    quotas = LeaseQuotas(settings.lease_quota_per_principal, settings.lease_quota_per_tenant)
-    pacing, upstreams, claims = Pacing(quotas), Upstreams(health), MemoryClaims()
+    health = HealthBook(providers, world.log, clock, world.replica, keyring.is_known_model)
+    marks = Marks(world.mark_store, clock)
+    pacing, upstreams = Pacing(world.quotas), Upstreams(health)
     watching = Watching(keyring, health, marks, usage, clock)
 
     def take_gauges() -> StatusGauges:
@@ -99,13 +99,11 @@ def wire(settings: Settings, providers: Mapping[str, Provider], world: World) ->
     def known_models(provider: str) -> Collection[str] | None:
         return keyring.offered_models(provider) if provider in providers else None
 
-    meter = PrometheusMeter(world.registry, clock, known_models, take_gauges)
-    history = MemoryEventHistory()
-    journal = Journal(history, meter)
+    meter = world.make_meter(known_models, take_gauges)
+    journal = Journal(world.history, meter)
     refreshing = Refreshing(world.sources, keyring, health, watching, journal, clock)
     probing = Probing(keyring, health, upstreams, world.prober, clock, meter)
-    signing = _signing_secrets(settings)
-    tokens = Tokens.of(signing)
+    tokens = Tokens.of(world.secrets)
     choosing = Choosing(keyring, health, marks, pacing, random)
     ending = Ending(keyring, health, claims, book, clock, meter)
     granting = Granting(
@@ -149,12 +147,9 @@ def wire(settings: Settings, providers: Mapping[str, Provider], world: World) ->
         health.listen(listener)
     return Core(
         world=world,
-        secrets=signing,
         keyring=keyring,
         health=health,
         marks=marks,
-        claims=claims,
-        history=history,
         upstreams=upstreams,
         usage=usage,
         pacing=pacing,
@@ -169,9 +164,3 @@ def wire(settings: Settings, providers: Mapping[str, Provider], world: World) ->
         leasing=leasing,
         outcomes=outcomes,
     )
-
-
-def _signing_secrets(settings: Settings) -> tuple[bytes, ...]:
-    """The secrets that sign lease ids and page tokens; one for this run where none is set."""
-    given = (secret.get_secret_value().encode() for secret in settings.lease_secrets)
-    return tuple(given) or (secrets.token_bytes(32),)

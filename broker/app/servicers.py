@@ -55,14 +55,14 @@ class Servicers:
 
 def make_servicers(core: Core, catalog: Mapping[str, Dialect]) -> Servicers:
     """The servicers over the services of one replica."""
-    clock, pager = core.world.clock, Pager(core.secrets)
+    clock, pager = core.world.clock, Pager(core.world.secrets)
     filters = Filters(
         core.keyring,
         core.health,
         core.marks,
         core.pacing,
         core.choosing,
-        core.claims,
+        core.world.claims,
         core.book,
     )
     explain = Explain(
@@ -87,7 +87,7 @@ def make_servicers(core: Core, catalog: Mapping[str, Dialect]) -> Servicers:
             core.keyring, core.health, core.marks, core.watching, core.book, core.ending
         ),
         Clearing(core.keyring, core.health, clock),
-        Inventory(core.keyring, core.health, core.marks, core.history, pager, clock),
+        Inventory(core.keyring, core.health, core.marks, core.world.history, pager, clock),
         Upkeep(core.keyring, core.probing, core.refreshing),
     )
     lease = LeaseServicer(core.leasing, core.outcomes, core.watching, core.world.replica)

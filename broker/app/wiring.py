@@ -4,11 +4,19 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from broker.adapters.env import EnvKeySource
 from broker.adapters.http import HttpProber
+from broker.adapters.memory import (
+    MemoryClaims,
+    MemoryEventHistory,
+    MemoryFactLog,
+    MemoryMarkStore,
+)
+from broker.adapters.prometheus import PrometheusMeter
 from broker.adapters.system import SystemClock
 from broker.app.core import World, wire
 from broker.app.running import App
@@ -22,6 +30,7 @@ from broker.edge.http.server import HttpServer
 from broker.ports.clock import Clock
 from broker.ports.key_source import KeySource
 from broker.ports.prober import Prober
+from broker.services.pacing import LeaseQuotas
 from broker.services.principal import Principal
 
 
@@ -45,14 +54,21 @@ def build(
     replica = settings.replica or f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    clock = clock or SystemClock()
     world = World(
-        clock=clock or SystemClock(),
+        replica=replica,
+        clock=clock,
         sources=sources,
         prober=prober or HttpProber(settings.probe_timeout_seconds),
-        registry=registry,
-        replica=replica,
+        log=MemoryFactLog(clock),
+        claims=MemoryClaims(),
+        mark_store=MemoryMarkStore(),
+        history=MemoryEventHistory(),
+        make_meter=partial(PrometheusMeter, registry, clock),
+        secrets=_signing_secrets(settings),
+        quotas=LeaseQuotas(settings.lease_quota_per_principal, settings.lease_quota_per_tenant),
     )
-    core = wire(settings, providers, world)
+    core = wire(providers, world)
     servicers = make_servicers(core, catalog)
     tokens, tls = _tokens(settings), _tls(settings)
     grpc_server = GrpcServer(
@@ -64,6 +80,12 @@ def build(
         http_server = HttpServer(api.app(), (tls.cert, tls.key) if tls else None)
     app = App(settings, core, grpc_server, http_server)
     return app
+
+
+def _signing_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """The secrets that sign lease ids and page tokens; one for this run where none is set."""
+    given = (secret.get_secret_value().encode() for secret in settings.lease_secrets)
+    return tuple(given) or (secrets.token_bytes(32),)
 
 
 def _env_source(

@@ -39,7 +39,7 @@ async def test_a_slot_granted_to_nobody_is_given_back(open_app: OpenApp, connect
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await stub.AcquireLease(ASK, timeout=0.1)
         await asyncio.sleep(0.5)
-    claims, now = app.core.claims, app.core.world.clock.now()
+    claims, now = app.core.world.claims, app.core.world.clock.now()
     assert claims.slots_in_use("openai", "openai/1", now) == 0
     assert (await stub.AcquireLease(ASK)).HasField("lease")
 
@@ -59,7 +59,7 @@ async def test_a_next_lease_granted_to_nobody_is_given_back(
         with pytest.raises(grpc.aio.AioRpcError):
             await stub.ReportOutcome(report, timeout=0.1)
         await asyncio.sleep(0.8)
-    claims, now = app.core.claims, app.core.world.clock.now()
+    claims, now = app.core.world.claims, app.core.world.clock.now()
     in_use = [claims.slots_in_use("openai", key, now) for key in ("openai/1", "openai/2")]
     assert in_use == [0, 0]
     assert (await stub.ReportOutcome(report)).HasField("lease")

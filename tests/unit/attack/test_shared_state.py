@@ -135,7 +135,7 @@ async def test_the_secrets_that_sign_stood_in_reprs(house_of_one: House) -> None
     assert "zq-signs" not in repr(Pager((signing,)))
     assert repr(tokens.keys[0]) not in repr(tokens)
     shown = repr(house_of_one.core)
-    assert all(repr(secret) not in shown for secret in house_of_one.core.secrets)
+    assert all(repr(secret) not in shown for secret in house_of_one.core.world.secrets)
     assert all(repr(key) not in shown for key in house_of_one.core.outcomes.tokens.keys)
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TypedDict, Unpack
 
-from prometheus_client import CollectorRegistry
-
-from broker.adapters.memory import MemoryClaims, MemoryEventHistory, MemoryFactLog
-from broker.app.core import Core, World
+from broker.adapters.memory import (
+    MemoryClaims,
+    MemoryEventHistory,
+    MemoryFactLog,
+    MemoryMarkStore,
+)
+from broker.app.core import Core, World, wire
 from broker.core.circuit import Circuit
 from broker.core.denial import Denial, Target
 from broker.core.health import Counts
@@ -30,7 +33,6 @@ from broker.services.principal import Principal, Role
 from broker.services.reports import Answer, NextRequest, Report
 from tests.fakes import FakeClock, FakeFactLog, FakeKeySource, FakeMeter, FakeProber, settle
 from tests.unit.services.answers import GPT, PROVIDERS
-from tests.unit.services.house_wiring import Stores, wire_on
 
 GATEWAY = Principal("gateway", frozenset({Role.GATEWAY}))
 OTHER = Principal("other", frozenset({Role.GATEWAY}))
@@ -39,6 +41,8 @@ AUTHENTICATED = Probed(ProbeResult.AUTHENTICATED, reached=True, detail="fake")
 REJECTED = Probed(ProbeResult.REJECTED, reached=True, detail="fake")
 INCONCLUSIVE = Probed(ProbeResult.INCONCLUSIVE, reached=True, detail="fake")
 UNREACHED = Probed(ProbeResult.INCONCLUSIVE, reached=False, detail="fake")
+
+SECRET = b"signing"
 
 _ids = count()
 
@@ -165,11 +169,11 @@ class House:
         return total
 
     def slots_in_use(self, key: Key) -> int:
-        return self.core.claims.slots_in_use(key.provider, key.key_id, self.clock.now())
+        return self.core.world.claims.slots_in_use(key.provider, key.key_id, self.clock.now())
 
     async def events(self, kind: str = "") -> list[Event]:
         """What operators were told, oldest first; that keys were added is no news here."""
-        page, _ = await self.core.history.page(before=None, limit=10_000)
+        page, _ = await self.core.world.history.page(before=None, limit=10_000)
         told = [event for event in reversed(page) if event.kind != "key_added"]
         return [event for event in told if kind in {"", event.kind}]
 
@@ -185,20 +189,23 @@ async def a_house(
     """A replica that has read these keys, or those of the one `beside`, and follows the log."""
     clock = beside.clock if beside else FakeClock()
     shared_log = beside.shared_log if beside else MemoryFactLog(clock)
-    shared_claims = beside.core.claims if beside else MemoryClaims()
+    shared_claims = beside.core.world.claims if beside else MemoryClaims()
     log, meter, prober = FakeFactLog(shared_log, clock), FakeMeter(), FakeProber()
     source = FakeKeySource(keys or (beside.source.keys if beside else ()))
-    stores = Stores(
-        log=log, claims=claims or shared_claims, meter=meter, history=MemoryEventHistory()
-    )
     world = World(
+        replica=name,
         clock=clock,
         sources=[source],
         prober=prober,
-        registry=CollectorRegistry(),
-        replica=name,
+        log=log,
+        claims=claims or shared_claims,
+        mark_store=MemoryMarkStore(),
+        history=MemoryEventHistory(),
+        make_meter=lambda _models, _gauges: meter,
+        secrets=(SECRET,),
+        quotas=quotas or LeaseQuotas(),
     )
-    core = wire_on(stores, world, providers, quotas or LeaseQuotas())
+    core = wire(providers, world)
     core.health.follow()
     await core.refreshing.refresh()
     return House(core, shared_log, clock, log, source, prober, meter)

@@ -3,14 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import count
 from typing import TypedDict, Unpack
 
 from prometheus_client import CollectorRegistry
 
+from broker.adapters.memory import (
+    MemoryClaims,
+    MemoryEventHistory,
+    MemoryFactLog,
+    MemoryMarkStore,
+)
+from broker.adapters.prometheus import PrometheusMeter
 from broker.app.core import Core, World, wire
 from broker.app.servicers import Servicers, make_servicers
-from broker.config import Settings
 from broker.core.denial import Denial, Target
 from broker.core.dialect import Dialect, ErrorSites, FreeProbe
 from broker.core.facts import CallFailed
@@ -25,6 +32,7 @@ from broker.services.administration import Administration
 from broker.services.clearing import Clearing
 from broker.services.explain import Explain
 from broker.services.inventory import Inventory
+from broker.services.pacing import LeaseQuotas
 from broker.services.principal import Principal, Role
 from broker.services.reports import Report
 from broker.services.runnable import Runnable
@@ -159,13 +167,19 @@ async def a_desk(*keys: Key) -> Desk:
     """A broker that has read these keys."""
     clock, source, prober = FakeClock(), FakeKeySource(keys), FakeProber()
     world = World(
+        replica="here",
         clock=clock,
         sources=[source],
         prober=prober,
-        registry=CollectorRegistry(),
-        replica="here",
+        log=MemoryFactLog(clock),
+        claims=MemoryClaims(),
+        mark_store=MemoryMarkStore(),
+        history=MemoryEventHistory(),
+        make_meter=partial(PrometheusMeter, CollectorRegistry(), clock),
+        secrets=(b"signing",),
+        quotas=LeaseQuotas(),
     )
-    core = wire(Settings(), {"openai": OPENAI, "groq": GROQ}, world)
+    core = wire({"openai": OPENAI, "groq": GROQ}, world)
     core.health.follow()
     await core.refreshing.refresh()
     return Desk(clock, source, prober, core, make_servicers(core, {"spoken": SPOKEN}))
