@@ -24,6 +24,8 @@ MAX_GLIMPSED = 8
 """Keys of a large provider that are looked at where no pool has been built."""
 
 MAX_WORKED_MODELS = 10_000
+MAX_LISTED_MODELS = 2_000
+"""Models remembered per provider: what callers use and providers list is theirs to invent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ class Keyring:
 
     def note_listed(self, provider: str, models: Iterable[str]) -> None:
         """Remember the models that an authenticated probe listed."""
-        self._listed[provider] = self._listed.get(provider, frozenset()) | frozenset(models)
+        listed = self._listed.get(provider, frozenset()) | frozenset(models)
+        self._listed[provider] = frozenset(sorted(listed)[:MAX_LISTED_MODELS])
         self._offered.pop(provider, None)
 
     def is_known_model(self, provider: str, model: str) -> bool:

@@ -541,7 +541,8 @@ class AcquireNext(_message.Message):
     """What to acquire after a failure. Tenant, upstream, request id and the keys tried so far are
     those of the lease reported; the attempt is one higher.
 
-    Where the advice is SWITCH_MODEL, only the fallbacks are tried.
+    Where the advice is SWITCH_MODEL the fallbacks are tried, and the lease's own upstream only when
+    there are none: its denial says why.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
