@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from google.protobuf.json_format import MessageToDict
 
 from broker.app.core import Core
-from broker.core.dialect import Dialect
+from broker.core.verdicts.dialect import Dialect
 from broker.edge.grpc.admin_service import AdminServicer
 from broker.edge.grpc.auth import ADMIN_SERVICE, LEASE_SERVICE, STATUS_SERVICE
 from broker.edge.grpc.lease_service import LeaseServicer

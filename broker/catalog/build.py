@@ -5,8 +5,8 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from broker.catalog.schema import DialectFile, HeaderHintTable, HintsTable, RuleTable
-from broker.core.classifier import DEFAULT_SCOPE
-from broker.core.dialect import (
+from broker.core.verdicts.classifier import DEFAULT_SCOPE
+from broker.core.verdicts.dialect import (
     EACH,
     Dialect,
     ErrorSites,
@@ -19,8 +19,8 @@ from broker.core.dialect import (
     QuotaResets,
     SuccessMark,
 )
-from broker.core.phrase import Wording
-from broker.core.rule import Rule, ValueTest
+from broker.core.verdicts.phrase import Wording
+from broker.core.verdicts.rule import Rule, ValueTest
 
 
 def build_dialect(name: str, file: DialectFile, rules: Mapping[str, RuleTable]) -> Dialect:

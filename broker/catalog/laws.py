@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from broker.catalog.schema import RuleTable
-from broker.core.classifier import DEFAULT_SCOPE
-from broker.core.phrase import GAP, Phrase
+from broker.core.verdicts.classifier import DEFAULT_SCOPE
+from broker.core.verdicts.phrase import GAP, Phrase
 from broker.core.words import Evidence, Kind, ScopeKind
 
 OPENING_KINDS: Final = frozenset(

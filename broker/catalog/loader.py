@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from broker.catalog.build import build_dialect
 from broker.catalog.laws import rule_faults
 from broker.catalog.schema import DialectFile, ErrorsTable, RuleTable
-from broker.core.dialect import Dialect
+from broker.core.verdicts.dialect import Dialect
 
 
 class CatalogError(Exception):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from broker.core.dialect import HintForm
+from broker.core.verdicts.dialect import HintForm
 from broker.core.words import Evidence, Kind, QuotaWindow, ScopeKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$")]

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from broker.config.forms import NAME, ProviderSetting
 from broker.config.settings import Settings, variable
-from broker.core.dialect import Dialect
 from broker.core.provider import Provider
+from broker.core.verdicts.dialect import Dialect
 
 MAX_NAME = 64
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from broker.core.admission import Permit
-from broker.core.dialect import Dialect
 from broker.core.facts import CallFailed, Fact, TrialEnded
 from broker.core.lease_token import LeaseClaims
 from broker.core.policy import POLICIES
 from broker.core.scope import Scope
 from broker.core.verdict import PROVIDER_FAULTS, Verdict
+from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Evidence, Family, Kind, ScopeKind
 
 _COUNTED_SCOPES = frozenset({ScopeKind.UPSTREAM, ScopeKind.UPSTREAM_PRINCIPAL})

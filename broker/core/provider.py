@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from broker.core.denial import Target
-from broker.core.dialect import Dialect
+from broker.core.verdicts.dialect import Dialect
 
 
 @dataclass(frozen=True, slots=True)

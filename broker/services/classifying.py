@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.core.classifier import classify
 from broker.core.consequences import is_counted
-from broker.core.dialect import Dialect
 from broker.core.outcome import Outcome
 from broker.core.policy import DAY_S, FAMILIES, HOUR_S, MINUTE_S, POLICIES, Policy
 from broker.core.verdict import Verdict
+from broker.core.verdicts.classifier import classify
+from broker.core.verdicts.dialect import Dialect
 from broker.core.window import FAILED_SHARE, MAX_CONSECUTIVE, MIN_OUTCOMES
 from broker.core.words import Evidence, Kind, ScopeKind
 from broker.services.errors import DialectUnknownError

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from broker.core.advice import Advice, Situation, advise
 from broker.core.chain import ChainId
-from broker.core.classifier import classify, headroom
 from broker.core.consequences import Reported, consequences, is_counted
 from broker.core.denial import Denial
 from broker.core.facts import CallFailed, Fact, TrialEnded
 from broker.core.lease_token import LeaseClaims
+from broker.core.verdicts.classifier import classify, headroom
 from broker.core.words import (
     AdviceAction,
     Kind,

@@ -7,7 +7,6 @@ from random import Random
 
 from broker.catalog.loader import load_catalog
 from broker.core.admission import admit
-from broker.core.classifier import classify
 from broker.core.facts import CallFailed
 from broker.core.fold import fold
 from broker.core.health import Health
@@ -18,6 +17,7 @@ from broker.core.pool import Candidate, Pool
 from broker.core.scope import Upstream, key_scope
 from broker.core.secret import Secret
 from broker.core.selection import choose
+from broker.core.verdicts.classifier import classify
 from broker.core.words import Evidence, Family, Kind, Provenance
 from tests.benchmarks.measure import Figure, microseconds
 

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from broker.adapters.http import HttpProber
-from broker.core.dialect import EACH, Dialect, ErrorSites, FreeProbe
 from broker.core.key import Key
 from broker.core.provider import Provider
 from broker.core.secret import Secret
+from broker.core.verdicts.dialect import EACH, Dialect, ErrorSites, FreeProbe
 from broker.core.words import ProbeResult, Provenance
 from broker.ports.prober import Probed, Prober
 from tests.contract.loopback import Loopback, hang, loopback, say

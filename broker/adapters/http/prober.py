@@ -10,11 +10,11 @@ from typing import Final
 import httpx
 
 from broker.adapters.http.reading import is_json_like, listed_models, read_up_to, why_no_answer
-from broker.core.classifier import classify
-from broker.core.dialect import FreeProbe
 from broker.core.key import Key
 from broker.core.outcome import MAX_BODY_BYTES, Outcome
 from broker.core.provider import Provider
+from broker.core.verdicts.classifier import classify
+from broker.core.verdicts.dialect import FreeProbe
 from broker.core.words import Kind, ProbeResult
 from broker.ports.prober import Probed
 

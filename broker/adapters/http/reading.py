@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from broker.core.dialect import EACH, FreeProbe, JsonPath
+from broker.core.verdicts.dialect import EACH, FreeProbe, JsonPath
 
 MAX_MODELS: Final = 5_000
 """Names taken from one listing; no provider lists a tenth of that."""

@@ -10,10 +10,10 @@ import pytest
 
 from broker.adapters.http import HttpProber
 from broker.catalog import load_catalog
-from broker.core.dialect import EACH, Dialect, FreeProbe, KeyTravel
 from broker.core.key import Key
 from broker.core.provider import Provider
 from broker.core.secret import Secret
+from broker.core.verdicts.dialect import EACH, Dialect, FreeProbe, KeyTravel
 from broker.core.words import ProbeResult
 from broker.ports.prober import Probed
 from tests.contract.loopback import Loopback, hang, loopback, say, say_raw

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import pytest
 
 from broker.catalog import load_catalog
-from broker.core.classifier import classify
 from broker.core.outcome import Outcome
 from broker.core.verdict import PROVIDER_FAULTS, Verdict
+from broker.core.verdicts.classifier import classify
 from broker.core.words import Kind, TransportError
 
 Row: TypeAlias = Mapping[str, object]

@@ -4,9 +4,9 @@ import pytest
 
 from broker.catalog.loader import catalog_texts, load_catalog, parse_files
 from broker.catalog.schema import Example
-from broker.core.classifier import classify
-from broker.core.dialect import Dialect
 from broker.core.outcome import Outcome
+from broker.core.verdicts.classifier import classify
+from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Kind
 
 CATALOG = load_catalog()

@@ -3,8 +3,9 @@
 import pytest
 
 from broker.catalog import CatalogError, load_catalog, read_catalog
-from broker.core.classifier import classify, headroom
-from broker.core.dialect import (
+from broker.core.outcome import Outcome
+from broker.core.verdicts.classifier import classify, headroom
+from broker.core.verdicts.dialect import (
     EACH,
     FreeProbe,
     HeaderHint,
@@ -14,7 +15,6 @@ from broker.core.dialect import (
     QuotaResets,
     SuccessMark,
 )
-from broker.core.outcome import Outcome
 from broker.core.words import Evidence, Kind, QuotaWindow, ScopeKind
 
 ACME = """

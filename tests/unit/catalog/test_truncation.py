@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from broker.catalog import load_catalog
 from broker.catalog.loader import catalog_texts, parse_files
 from broker.catalog.schema import Example
-from broker.core.classifier import classify
-from broker.core.dialect import Dialect
 from broker.core.outcome import Outcome
 from broker.core.verdict import Verdict
+from broker.core.verdicts.classifier import classify
+from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Evidence, Kind, ScopeKind
 
 CATALOG = load_catalog()

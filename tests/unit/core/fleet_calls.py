@@ -2,9 +2,9 @@
 
 from broker.core.admission import takes_customer_trial
 from broker.core.consequences import Reported, consequences, is_counted
-from broker.core.dialect import Dialect
 from broker.core.facts import CallFailed, ProbeEnded
 from broker.core.verdict import Verdict
+from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Evidence, Family, Kind, ProbeResult, ScopeKind, State
 from tests.unit.core.fleet_rig import KEY_IDS, MODELS, PROVIDER, Fleet, Lease
 from tests.unit.core.given import PROBED

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from broker.core.circuit import Circuit
-from broker.core.dialect import Dialect, ErrorSites, FreeProbe
 from broker.core.facts import CallFailed, Fact, ProbeEnded, TrialEnded
 from broker.core.fold import Change, fold
 from broker.core.health import Health
@@ -19,6 +18,7 @@ from broker.core.scope import (
     upstream_scope,
 )
 from broker.core.secret import Secret
+from broker.core.verdicts.dialect import Dialect, ErrorSites, FreeProbe
 from broker.core.words import Evidence, Family, Kind, ProbeResult, Provenance, State
 
 NOW = 1_750_000_000.0

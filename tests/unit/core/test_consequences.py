@@ -6,11 +6,11 @@ import pytest
 
 from broker.core.admission import Permit
 from broker.core.consequences import Reported, consequences, hint_s, is_counted
-from broker.core.dialect import FreeProbe
 from broker.core.facts import CallFailed, TrialEnded
 from broker.core.policy import POLICIES
 from broker.core.scope import upstream_scope
 from broker.core.verdict import Verdict
+from broker.core.verdicts.dialect import FreeProbe
 from broker.core.words import Evidence, Family, Kind, QuotaWindow, ScopeKind
 from tests.unit.core.given import (
     ACCOUNT,

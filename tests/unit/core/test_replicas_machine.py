@@ -8,10 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from broker.core.circuit import FOREVER
 from broker.core.consequences import trial_end
-from broker.core.dialect import Dialect
 from broker.core.policy import LEVEL_DECAY_S, POLICIES
 from broker.core.scope import account_scope
 from broker.core.verdict import Verdict
+from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Evidence, Family, Kind, ProbeResult, ScopeKind, State
 from tests.unit.core.fleet_calls import Callers
 from tests.unit.core.fleet_checks import check_agreement, circuits_over

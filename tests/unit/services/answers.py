@@ -8,10 +8,17 @@ from dataclasses import replace
 from typing import Final
 
 from broker.core.denial import Target
-from broker.core.dialect import Dialect, ErrorSites, FreeProbe, HeaderHint, Hints, LimitHeaders
 from broker.core.outcome import Outcome
 from broker.core.provider import Provider
-from broker.core.rule import Rule, ValueTest
+from broker.core.verdicts.dialect import (
+    Dialect,
+    ErrorSites,
+    FreeProbe,
+    HeaderHint,
+    Hints,
+    LimitHeaders,
+)
+from broker.core.verdicts.rule import Rule, ValueTest
 from broker.core.words import Kind, Phase, QuotaWindow, ScopeKind, TransportError
 
 _CODE: Final = "code"

@@ -19,13 +19,13 @@ from broker.adapters.prometheus import PrometheusMeter
 from broker.app.core import Core, World, wire
 from broker.app.servicers import Servicers, make_servicers
 from broker.core.denial import Denial, Target
-from broker.core.dialect import Dialect, ErrorSites, FreeProbe
 from broker.core.facts import CallFailed
 from broker.core.key import Key, KeyLimits
 from broker.core.outcome import Outcome
 from broker.core.provider import Provider
 from broker.core.scope import Scope, account_scope, key_model_scope, key_scope
 from broker.core.secret import Secret
+from broker.core.verdicts.dialect import Dialect, ErrorSites, FreeProbe
 from broker.core.words import Evidence, Family, Kind, Provenance
 from broker.services.acquisition import AcquireRequest, Grant
 from broker.services.administration import Administration

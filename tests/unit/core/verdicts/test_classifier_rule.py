@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.core.rule import ValueTest
+from broker.core.verdicts.rule import ValueTest
 
 PLAIN = ValueTest.of("code", ("invalid_api_key", "Expired"))
 STARRED = ValueTest.of("code", ("word", "head_*", "*_tail", "*middle*"))

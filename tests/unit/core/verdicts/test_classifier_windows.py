@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from broker.core.dialect import Dialect, ErrorSites, QuotaResets
+from broker.core.verdicts.dialect import Dialect, ErrorSites, QuotaResets
 from broker.core.words import QuotaWindow
 
 PACIFIC = ZoneInfo("America/Los_Angeles")

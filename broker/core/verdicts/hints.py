@@ -6,8 +6,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from broker.core.answer import Answer
-from broker.core.dialect import HeaderHint, HintForm, Hints
+from broker.core.verdicts.answer import Answer
+from broker.core.verdicts.dialect import HeaderHint, HintForm, Hints
 
 MAX_HINT_S: Final = 32 * 86_400.0
 """No quota window is longer than a month: a longer hint is cut to this."""

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Final
 
-from broker.core.cuttext import CutText
+from broker.core.verdicts.cuttext import CutText
 
 MAX_DEPTH: Final = 24
 """Error bodies nest about eight deep; deeper text is not one."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from broker.core.dialect import Dialect
+from broker.core.verdicts.dialect import Dialect
 
 _AMOUNT = re.compile(r"\d{1,15}(?:\.\d{1,20})?", re.ASCII)
 

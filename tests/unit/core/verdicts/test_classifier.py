@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.classifier import DEFAULT_SCOPE, classify
-from broker.core.dialect import Dialect, ErrorSites, HeaderHint, Hints, SuccessMark
 from broker.core.outcome import Outcome
-from broker.core.phrase import Wording
-from broker.core.rule import Rule, ValueTest
 from broker.core.verdict import Verdict
+from broker.core.verdicts.classifier import DEFAULT_SCOPE, classify
+from broker.core.verdicts.dialect import Dialect, ErrorSites, HeaderHint, Hints, SuccessMark
+from broker.core.verdicts.phrase import Wording
+from broker.core.verdicts.rule import Rule, ValueTest
 from broker.core.words import Evidence, Kind, Phase, QuotaWindow, ScopeKind, TransportError
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from broker.core.answer import Answer, answers, is_marked
-from broker.core.body import Body, read_body
-from broker.core.dialect import Dialect
-from broker.core.headroom import headroom
-from broker.core.hints import retry_hint_s
 from broker.core.outcome import Outcome
-from broker.core.rule import Rule
 from broker.core.verdict import Verdict
+from broker.core.verdicts.answer import Answer, answers, is_marked
+from broker.core.verdicts.body import Body, read_body
+from broker.core.verdicts.dialect import Dialect
+from broker.core.verdicts.headroom import headroom
+from broker.core.verdicts.hints import retry_hint_s
+from broker.core.verdicts.rule import Rule
 from broker.core.words import Evidence, Kind, ScopeKind, TransportError
 
 __all__ = ["DEFAULT_SCOPE", "classify", "headroom"]

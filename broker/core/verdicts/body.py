@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from broker.core.cuttext import CutText
 from broker.core.outcome import MAX_BODY_BYTES
-from broker.core.repair import repair
+from broker.core.verdicts.cuttext import CutText
+from broker.core.verdicts.repair import repair
 
 MAX_EVENTS: Final = 8
 """How many error events of a stream are read, from its end: the error is the last thing said."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.cuttext import CutText
-from broker.core.repair import MAX_DEPTH, MAX_VALUES, repair
+from broker.core.verdicts.cuttext import CutText
+from broker.core.verdicts.repair import MAX_DEPTH, MAX_VALUES, repair
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(),

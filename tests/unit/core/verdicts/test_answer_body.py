@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.body import MAX_EVENTS, MAX_ROOTS, Body, read_body, read_json_text
-from broker.core.cuttext import CutText
 from broker.core.outcome import MAX_BODY_BYTES
+from broker.core.verdicts.body import MAX_EVENTS, MAX_ROOTS, Body, read_body, read_json_text
+from broker.core.verdicts.cuttext import CutText
 
 ERROR = {"error": {"code": "c"}}
 ERROR_TEXT = json.dumps(ERROR)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.classifier import headroom
-from broker.core.dialect import Dialect, ErrorSites, LimitHeaders
+from broker.core.verdicts.classifier import headroom
+from broker.core.verdicts.dialect import Dialect, ErrorSites, LimitHeaders
 
 DIALECT = Dialect(
     "d",

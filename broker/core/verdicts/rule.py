@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from broker.core.phrase import Wording
+from broker.core.verdicts.phrase import Wording
 from broker.core.words import Evidence, Kind, QuotaWindow, ScopeKind
 
 

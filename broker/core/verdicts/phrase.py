@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from broker.core.cuttext import CutText
+from broker.core.verdicts.cuttext import CutText
 
 MAX_MESSAGE_CHARS = 1024
 """How much of a message phrases look at; what a provider means it says at the beginning."""

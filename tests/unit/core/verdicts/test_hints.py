@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.answer import Answer
-from broker.core.dialect import EACH, ErrorSites, HeaderHint, HintForm, Hints
-from broker.core.hints import MAX_HINT_S, parse_duration_s, retry_hint_s
+from broker.core.verdicts.answer import Answer
+from broker.core.verdicts.dialect import EACH, ErrorSites, HeaderHint, HintForm, Hints
+from broker.core.verdicts.hints import MAX_HINT_S, parse_duration_s, retry_hint_s
 
 HINTS = Hints(
     headers=(HeaderHint("retry-after-ms", HintForm.MILLISECONDS), HeaderHint("retry-after")),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
 
-from broker.core.rule import Rule
+from broker.core.verdicts.rule import Rule
 from broker.core.words import QuotaWindow
 
 JsonPath: TypeAlias = tuple[str, ...]

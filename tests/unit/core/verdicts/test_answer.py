@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from broker.core.answer import MAX_LEAVES, Answer, answers, as_text, is_marked, leaves
-from broker.core.body import Body
-from broker.core.cuttext import CutText
-from broker.core.dialect import EACH, ErrorSites, SuccessMark
-from broker.core.phrase import MAX_MESSAGE_CHARS
+from broker.core.verdicts.answer import MAX_LEAVES, Answer, answers, as_text, is_marked, leaves
+from broker.core.verdicts.body import Body
+from broker.core.verdicts.cuttext import CutText
+from broker.core.verdicts.dialect import EACH, ErrorSites, SuccessMark
+from broker.core.verdicts.phrase import MAX_MESSAGE_CHARS
 
 SITES = ErrorSites(
     fields={"code": (("error", "code"), ("code",)), "reason": (("details", EACH, "reason"),)},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker.core.cuttext import CutText
-from broker.core.phrase import MAX_GAP_CHARS, Phrase, Wording
+from broker.core.verdicts.cuttext import CutText
+from broker.core.verdicts.phrase import MAX_GAP_CHARS, Phrase, Wording
 
 NO_MODEL = Phrase.of("The model {} does not exist", whole=True)
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from broker.core.body import Body, read_json_text
-from broker.core.cuttext import CutText
-from broker.core.dialect import EACH, ErrorSites, JsonPath, SuccessMark
-from broker.core.phrase import MAX_MESSAGE_CHARS
+from broker.core.verdicts.body import Body, read_json_text
+from broker.core.verdicts.cuttext import CutText
+from broker.core.verdicts.dialect import EACH, ErrorSites, JsonPath, SuccessMark
+from broker.core.verdicts.phrase import MAX_MESSAGE_CHARS
 
 MAX_LEAVES: Final = 32
 """How many values one path collects out of arrays."""
