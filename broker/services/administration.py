@@ -102,7 +102,7 @@ class Administration:
             self.watching.on_mark(mark)
             for live in list(self.book):
                 if self.marks.is_revoked(live.claims):
-                    await self.ending.return_trials(live.claims)
+                    await self.ending.return_trials(live.claims, live.permits)
                     await self.ending.end(live.claims, "revoked")
             key = self.keyring.find(subject) if kind is MarkKind.KEY_REVOKED else None
             # What is about no provider goes into the log that every replica follows first.

@@ -48,12 +48,10 @@ class Ending:
             await self._release_slots(lease)
         await self.end_permits(lease, permits)
 
-    async def return_trials(self, lease: LeaseClaims) -> None:
+    async def return_trials(self, lease: LeaseClaims, permits: tuple[Permit, ...]) -> None:
         """Say of each trial that it proved nothing; call it when no report told its end."""
         if self.book.is_superseded(lease):
             return
-        live = self.book.find(lease.uid)
-        permits = live.permits if live else lease.permits
         facts = [
             TrialEnded(
                 fact_id=f"returned/{lease.uid}/{secrets.token_hex(4)}",
@@ -91,7 +89,7 @@ class Ending:
             lease = live.claims
             self.meter.ended("expired")
             if live.permits:
-                await self.return_trials(lease)
+                await self.return_trials(lease, live.permits)
             await self._give_back(lease, live.permits)
 
     async def _release_slots(self, lease: LeaseClaims) -> None:

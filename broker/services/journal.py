@@ -43,16 +43,7 @@ class Journal:
     def granted(self, lease: LeaseClaims) -> None:
         """Log one grant in GRANTS_PER_LINE; every trial."""
         if lease.is_trial or int(lease.uid, 16) % GRANTS_PER_LINE == 0:
-            log.info(
-                "lease_granted",
-                provider=lease.upstream.provider,
-                model=lease.upstream.model,
-                key_id=lease.key_id,
-                provenance=lease.provenance,
-                principal=lease.principal,
-                tenant=lease.tenant,
-                is_trial=lease.is_trial,
-            )
+            log.info("lease_granted", **_whose(lease), is_trial=lease.is_trial)
 
     def denied(self, principal: str, tenant: str, target: Target, denial: Denial) -> None:
         """Log a denial."""
@@ -72,12 +63,7 @@ class Journal:
             return
         log.info(
             "outcome_judged",
-            provider=lease.upstream.provider,
-            model=lease.upstream.model,
-            key_id=lease.key_id,
-            provenance=lease.provenance,
-            principal=lease.principal,
-            tenant=lease.tenant,
+            **_whose(lease),
             verdict=verdict.kind,
             evidence=verdict.evidence,
             rule=verdict.rule,
@@ -169,6 +155,18 @@ class Journal:
             principal=_who(fact, change),
             attributes=_attributes(change),
         )
+
+
+def _whose(lease: LeaseClaims) -> dict[str, str]:
+    """What each log line about a lease says: which key, whose, for whom."""
+    return {
+        "provider": lease.upstream.provider,
+        "model": lease.upstream.model,
+        "key_id": lease.key_id,
+        "provenance": lease.provenance,
+        "principal": lease.principal,
+        "tenant": lease.tenant,
+    }
 
 
 def _event_kind(fact: Fact, change: Change) -> str:

@@ -119,12 +119,12 @@ class Leasing:
         is_live = self.book.find(lease.uid) is not None
         if self.book.has_ended(lease.uid) or (not is_live and lease.ends_at <= self.clock.now()):
             return
-        await self.ending.return_trials(lease)
+        await self.ending.return_trials(lease, self.book.permits(lease))
         await self.ending.end(lease, "released")
 
     async def abandon(self, grant: Grant) -> None:
         """Take back a grant that never reached its caller."""
-        await self.ending.return_trials(grant.claims)
+        await self.ending.return_trials(grant.claims, self.book.permits(grant.claims))
         await self.ending.end(grant.claims, "released")
 
     def unusable_cause(self, lease: LeaseClaims, now: float) -> str:

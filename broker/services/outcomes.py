@@ -143,6 +143,7 @@ class Outcomes:
     async def _learn(self, case: Case) -> None:
         """Turn the verdict into facts and counts."""
         if self.leasing.marks.is_revoked(case.lease):
+            await self.ending.return_trials(case.lease, self.book.permits(case.lease))
             return  # whoever lost the right to the key has lost the right to speak of it
         verdict = case.verdict
         permits = self.book.permits(case.lease)
@@ -212,13 +213,12 @@ class Outcomes:
 
     async def _settle(self, case: Case) -> None:
         """End the lease, unless it is held; a trial cannot be, and its permits come back."""
-        live = self.book.find(case.lease.uid)
         if case.report.outcome.interim:
-            permits = live.permits if live else case.lease.permits
-            await self.ending.end_permits(case.lease, permits)
+            await self.ending.end_permits(case.lease, self.book.permits(case.lease))
             return
         is_held = case.report.keep_lease and not case.lease.is_trial
         if is_held:
+            live = self.book.find(case.lease.uid)
             if live is not None:
                 live.kept = True
             return

@@ -27,7 +27,6 @@ class SourceReading:
     source: str
     read_at: float | None
     refreshed: Refreshed
-    is_unavailable: bool = False
 
 
 class Refreshing:
@@ -65,7 +64,7 @@ class Refreshing:
             fault = SourceFault(source.name, str(error))
             nothing = Refreshed((), (), (), (fault,))
             read_at = last.read_at if last else None
-            reading = SourceReading(source.name, read_at, nothing, is_unavailable=True)
+            reading = SourceReading(source.name, read_at, nothing)
         else:
             refreshed = self._keyring.replace(source.name, snapshot)
             reading = SourceReading(source.name, self._clock.now(), refreshed)

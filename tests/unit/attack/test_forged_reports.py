@@ -52,3 +52,13 @@ async def _half_open() -> House:
     await house.call(EXHAUSTED)
     house.clock.advance(1000.0)
     return house
+
+
+async def test_a_revoked_principals_trial_ends_without_proving_anything() -> None:
+    """Its permit is free at once, and its word heals nothing."""
+    house = await _half_open()
+    trial = await house.lease(by=OTHER)
+    assert trial.claims.is_trial
+    await house.core.marks.put(MarkKind.PRINCIPAL_REVOKED, OTHER.name, "operator")
+    await house.report(trial, OK, by=OTHER)
+    assert (await house.lease(by=GATEWAY)).claims.is_trial

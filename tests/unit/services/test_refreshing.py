@@ -92,12 +92,12 @@ async def test_a_source_that_cannot_be_read_keeps_what_it_last_said() -> None:
     house.source.is_down = True
     house.clock.advance(60)
     (reading,) = await house.core.refreshing.refresh()
-    assert reading.is_unavailable
+    assert [fault.place for fault in reading.refreshed.faults] == [house.source.name]
     assert reading.read_at == read_at
     assert (await house.lease()).key == KEY
     house.source.is_down = False
     (reading,) = await house.core.refreshing.refresh()
-    assert not reading.is_unavailable
+    assert reading.refreshed.faults == ()
     assert reading.read_at == read_at + 60
 
 
