@@ -23,67 +23,93 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from keybroker.v1 import circuit_pb2 as keybroker_dot_v1_dot_circuit__pb2
 from keybroker.v1 import event_pb2 as keybroker_dot_v1_dot_event__pb2
 from keybroker.v1 import key_pb2 as keybroker_dot_v1_dot_key__pb2
 from keybroker.v1 import scope_pb2 as keybroker_dot_v1_dot_scope__pb2
+from keybroker.v1 import policy_pb2 as keybroker_dot_v1_dot_policy__pb2
 from keybroker.v1 import status_pb2 as keybroker_dot_v1_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18keybroker/v1/admin.proto\x12\x0ckeybroker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeybroker/v1/circuit.proto\x1a\x18keybroker/v1/event.proto\x1a\x16keybroker/v1/key.proto\x1a\x18keybroker/v1/scope.proto\x1a\x19keybroker/v1/status.proto\"\x9f\x01\n\x0fListKeysRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12,\n\nprovenance\x18\x02 \x01(\x0e\x32\x18.keybroker.v1.Provenance\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.keybroker.v1.KeyState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"L\n\x10ListKeysResponse\x12\x1f\n\x04keys\x18\x01 \x03(\x0b\x32\x11.keybroker.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\rGetKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"0\n\x0eGetKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"3\n\x11\x44isableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\x12\x44isableKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"\"\n\x10\x45nableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"3\n\x11\x45nableKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"_\n\x13\x43learCircuitRequest\x12\"\n\x05scope\x18\x01 \x01(\x0b\x32\x13.keybroker.v1.Scope\x12$\n\x06\x66\x61mily\x18\x02 \x01(\x0e\x32\x14.keybroker.v1.Family\">\n\x14\x43learCircuitResponse\x12&\n\x07\x63leared\x18\x01 \x03(\x0b\x32\x15.keybroker.v1.Circuit\"I\n\x16\x44isableUpstreamRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x17\x44isableUpstreamResponse\x12\x30\n\x08upstream\x18\x01 \x01(\x0b\x32\x1e.keybroker.v1.DisabledUpstream\"8\n\x15\x45nableUpstreamRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"\x18\n\x16\x45nableUpstreamResponse\"k\n\x13RevokeLeasesRequest\x12\x10\n\x06key_id\x18\x01 \x01(\tH\x00\x12\x13\n\ttenant_id\x18\x02 \x01(\tH\x00\x12\x13\n\tprincipal\x18\x03 \x01(\tH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\tB\x08\n\x06target\"F\n\x14RevokeLeasesResponse\x12.\n\nnot_before\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x10ProbeKeysRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07key_ids\x18\x02 \x03(\t\"\xd7\x01\n\x11ProbeKeysResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12)\n\x06result\x18\x04 \x01(\x0e\x32\x19.keybroker.v1.ProbeResult\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12*\n\x07\x65lapsed\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ndone_count\x18\x07 \x01(\x05\x12\x13\n\x0btotal_count\x18\x08 \x01(\x05\"\x14\n\x12RefreshKeysRequest\"C\n\x13RefreshKeysResponse\x12,\n\x07sources\x18\x01 \x03(\x0b\x32\x1b.keybroker.v1.SourceRefresh\"x\n\rSourceRefresh\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x15\n\radded_key_ids\x18\x02 \x03(\t\x12\x17\n\x0f\x63hanged_key_ids\x18\x03 \x03(\t\x12\x17\n\x0fremoved_key_ids\x18\x04 \x03(\t\x12\x0e\n\x06\x66\x61ults\x18\x05 \x03(\t\"\x86\x01\n\x11ListEventsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05kinds\x18\x02 \x03(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"R\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.keybroker.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9d\x07\n\x0c\x41\x64minService\x12I\n\x08ListKeys\x12\x1d.keybroker.v1.ListKeysRequest\x1a\x1e.keybroker.v1.ListKeysResponse\x12\x43\n\x06GetKey\x12\x1b.keybroker.v1.GetKeyRequest\x1a\x1c.keybroker.v1.GetKeyResponse\x12O\n\nDisableKey\x12\x1f.keybroker.v1.DisableKeyRequest\x1a .keybroker.v1.DisableKeyResponse\x12L\n\tEnableKey\x12\x1e.keybroker.v1.EnableKeyRequest\x1a\x1f.keybroker.v1.EnableKeyResponse\x12U\n\x0c\x43learCircuit\x12!.keybroker.v1.ClearCircuitRequest\x1a\".keybroker.v1.ClearCircuitResponse\x12^\n\x0f\x44isableUpstream\x12$.keybroker.v1.DisableUpstreamRequest\x1a%.keybroker.v1.DisableUpstreamResponse\x12[\n\x0e\x45nableUpstream\x12#.keybroker.v1.EnableUpstreamRequest\x1a$.keybroker.v1.EnableUpstreamResponse\x12U\n\x0cRevokeLeases\x12!.keybroker.v1.RevokeLeasesRequest\x1a\".keybroker.v1.RevokeLeasesResponse\x12N\n\tProbeKeys\x12\x1e.keybroker.v1.ProbeKeysRequest\x1a\x1f.keybroker.v1.ProbeKeysResponse0\x01\x12R\n\x0bRefreshKeys\x12 .keybroker.v1.RefreshKeysRequest\x1a!.keybroker.v1.RefreshKeysResponse\x12O\n\nListEvents\x12\x1f.keybroker.v1.ListEventsRequest\x1a .keybroker.v1.ListEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18keybroker/v1/admin.proto\x12\x0ckeybroker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeybroker/v1/circuit.proto\x1a\x18keybroker/v1/event.proto\x1a\x16keybroker/v1/key.proto\x1a\x18keybroker/v1/scope.proto\x1a\x19keybroker/v1/policy.proto\x1a\x19keybroker/v1/status.proto\"\xb2\x01\n\x0fListKeysRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12,\n\nprovenance\x18\x02 \x01(\x0e\x32\x18.keybroker.v1.Provenance\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.keybroker.v1.KeyState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x11\n\ttenant_id\x18\x06 \x01(\t\"L\n\x10ListKeysResponse\x12\x1f\n\x04keys\x18\x01 \x03(\x0b\x32\x11.keybroker.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\rGetKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"0\n\x0eGetKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"\x9f\x01\n\x10\x43reateKeyRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12)\n\x06secret\x18\x03 \x01(\x0b\x32\x19.keybroker.v1.SecretValue\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12+\n\x08settings\x18\x05 \x01(\x0b\x32\x19.keybroker.v1.KeySettings\"3\n\x11\x43reateKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"\x80\x01\n\x10UpdateKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12+\n\x08settings\x18\x02 \x01(\x0b\x32\x19.keybroker.v1.KeySettings\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"3\n\x11UpdateKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"M\n\x10RotateKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12)\n\x06secret\x18\x02 \x01(\x0b\x32\x19.keybroker.v1.SecretValue\"3\n\x11RotateKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"\"\n\x10\x44\x65leteKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteKeyResponse\"=\n\x16GetTenantPolicyRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\"G\n\x17GetTenantPolicyResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.keybroker.v1.TenantPolicy\"\x93\x01\n\x16SetTenantPolicyRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12&\n\x04mode\x18\x03 \x01(\x0e\x32\x18.keybroker.v1.PolicyMode\x12,\n\x0c\x66\x61ll_through\x18\x04 \x03(\x0e\x32\x16.keybroker.v1.KeyState\"E\n\x17SetTenantPolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.keybroker.v1.TenantPolicy\"3\n\x11\x44isableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\x12\x44isableKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"\"\n\x10\x45nableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"3\n\x11\x45nableKeyResponse\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.keybroker.v1.Key\"_\n\x13\x43learCircuitRequest\x12\"\n\x05scope\x18\x01 \x01(\x0b\x32\x13.keybroker.v1.Scope\x12$\n\x06\x66\x61mily\x18\x02 \x01(\x0e\x32\x14.keybroker.v1.Family\">\n\x14\x43learCircuitResponse\x12&\n\x07\x63leared\x18\x01 \x03(\x0b\x32\x15.keybroker.v1.Circuit\"I\n\x16\x44isableUpstreamRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x17\x44isableUpstreamResponse\x12\x30\n\x08upstream\x18\x01 \x01(\x0b\x32\x1e.keybroker.v1.DisabledUpstream\"8\n\x15\x45nableUpstreamRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"\x18\n\x16\x45nableUpstreamResponse\"k\n\x13RevokeLeasesRequest\x12\x10\n\x06key_id\x18\x01 \x01(\tH\x00\x12\x13\n\ttenant_id\x18\x02 \x01(\tH\x00\x12\x13\n\tprincipal\x18\x03 \x01(\tH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\tB\x08\n\x06target\"F\n\x14RevokeLeasesResponse\x12.\n\nnot_before\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x10ProbeKeysRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07key_ids\x18\x02 \x03(\t\"\xd7\x01\n\x11ProbeKeysResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12)\n\x06result\x18\x04 \x01(\x0e\x32\x19.keybroker.v1.ProbeResult\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12*\n\x07\x65lapsed\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ndone_count\x18\x07 \x01(\x05\x12\x13\n\x0btotal_count\x18\x08 \x01(\x05\"\x14\n\x12RefreshKeysRequest\"C\n\x13RefreshKeysResponse\x12,\n\x07sources\x18\x01 \x03(\x0b\x32\x1b.keybroker.v1.SourceRefresh\"x\n\rSourceRefresh\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x15\n\radded_key_ids\x18\x02 \x03(\t\x12\x17\n\x0f\x63hanged_key_ids\x18\x03 \x03(\t\x12\x17\n\x0fremoved_key_ids\x18\x04 \x03(\t\x12\x0e\n\x06\x66\x61ults\x18\x05 \x03(\t\"\x86\x01\n\x11ListEventsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05kinds\x18\x02 \x03(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"R\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.keybroker.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x95\x0b\n\x0c\x41\x64minService\x12I\n\x08ListKeys\x12\x1d.keybroker.v1.ListKeysRequest\x1a\x1e.keybroker.v1.ListKeysResponse\x12\x43\n\x06GetKey\x12\x1b.keybroker.v1.GetKeyRequest\x1a\x1c.keybroker.v1.GetKeyResponse\x12L\n\tCreateKey\x12\x1e.keybroker.v1.CreateKeyRequest\x1a\x1f.keybroker.v1.CreateKeyResponse\x12L\n\tUpdateKey\x12\x1e.keybroker.v1.UpdateKeyRequest\x1a\x1f.keybroker.v1.UpdateKeyResponse\x12L\n\tRotateKey\x12\x1e.keybroker.v1.RotateKeyRequest\x1a\x1f.keybroker.v1.RotateKeyResponse\x12L\n\tDeleteKey\x12\x1e.keybroker.v1.DeleteKeyRequest\x1a\x1f.keybroker.v1.DeleteKeyResponse\x12^\n\x0fGetTenantPolicy\x12$.keybroker.v1.GetTenantPolicyRequest\x1a%.keybroker.v1.GetTenantPolicyResponse\x12^\n\x0fSetTenantPolicy\x12$.keybroker.v1.SetTenantPolicyRequest\x1a%.keybroker.v1.SetTenantPolicyResponse\x12O\n\nDisableKey\x12\x1f.keybroker.v1.DisableKeyRequest\x1a .keybroker.v1.DisableKeyResponse\x12L\n\tEnableKey\x12\x1e.keybroker.v1.EnableKeyRequest\x1a\x1f.keybroker.v1.EnableKeyResponse\x12U\n\x0c\x43learCircuit\x12!.keybroker.v1.ClearCircuitRequest\x1a\".keybroker.v1.ClearCircuitResponse\x12^\n\x0f\x44isableUpstream\x12$.keybroker.v1.DisableUpstreamRequest\x1a%.keybroker.v1.DisableUpstreamResponse\x12[\n\x0e\x45nableUpstream\x12#.keybroker.v1.EnableUpstreamRequest\x1a$.keybroker.v1.EnableUpstreamResponse\x12U\n\x0cRevokeLeases\x12!.keybroker.v1.RevokeLeasesRequest\x1a\".keybroker.v1.RevokeLeasesResponse\x12N\n\tProbeKeys\x12\x1e.keybroker.v1.ProbeKeysRequest\x1a\x1f.keybroker.v1.ProbeKeysResponse0\x01\x12R\n\x0bRefreshKeys\x12 .keybroker.v1.RefreshKeysRequest\x1a!.keybroker.v1.RefreshKeysResponse\x12O\n\nListEvents\x12\x1f.keybroker.v1.ListEventsRequest\x1a .keybroker.v1.ListEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keybroker.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTKEYSREQUEST']._serialized_start=239
-  _globals['_LISTKEYSREQUEST']._serialized_end=398
-  _globals['_LISTKEYSRESPONSE']._serialized_start=400
-  _globals['_LISTKEYSRESPONSE']._serialized_end=476
-  _globals['_GETKEYREQUEST']._serialized_start=478
-  _globals['_GETKEYREQUEST']._serialized_end=509
-  _globals['_GETKEYRESPONSE']._serialized_start=511
-  _globals['_GETKEYRESPONSE']._serialized_end=559
-  _globals['_DISABLEKEYREQUEST']._serialized_start=561
-  _globals['_DISABLEKEYREQUEST']._serialized_end=612
-  _globals['_DISABLEKEYRESPONSE']._serialized_start=614
-  _globals['_DISABLEKEYRESPONSE']._serialized_end=666
-  _globals['_ENABLEKEYREQUEST']._serialized_start=668
-  _globals['_ENABLEKEYREQUEST']._serialized_end=702
-  _globals['_ENABLEKEYRESPONSE']._serialized_start=704
-  _globals['_ENABLEKEYRESPONSE']._serialized_end=755
-  _globals['_CLEARCIRCUITREQUEST']._serialized_start=757
-  _globals['_CLEARCIRCUITREQUEST']._serialized_end=852
-  _globals['_CLEARCIRCUITRESPONSE']._serialized_start=854
-  _globals['_CLEARCIRCUITRESPONSE']._serialized_end=916
-  _globals['_DISABLEUPSTREAMREQUEST']._serialized_start=918
-  _globals['_DISABLEUPSTREAMREQUEST']._serialized_end=991
-  _globals['_DISABLEUPSTREAMRESPONSE']._serialized_start=993
-  _globals['_DISABLEUPSTREAMRESPONSE']._serialized_end=1068
-  _globals['_ENABLEUPSTREAMREQUEST']._serialized_start=1070
-  _globals['_ENABLEUPSTREAMREQUEST']._serialized_end=1126
-  _globals['_ENABLEUPSTREAMRESPONSE']._serialized_start=1128
-  _globals['_ENABLEUPSTREAMRESPONSE']._serialized_end=1152
-  _globals['_REVOKELEASESREQUEST']._serialized_start=1154
-  _globals['_REVOKELEASESREQUEST']._serialized_end=1261
-  _globals['_REVOKELEASESRESPONSE']._serialized_start=1263
-  _globals['_REVOKELEASESRESPONSE']._serialized_end=1333
-  _globals['_PROBEKEYSREQUEST']._serialized_start=1335
-  _globals['_PROBEKEYSREQUEST']._serialized_end=1388
-  _globals['_PROBEKEYSRESPONSE']._serialized_start=1391
-  _globals['_PROBEKEYSRESPONSE']._serialized_end=1606
-  _globals['_REFRESHKEYSREQUEST']._serialized_start=1608
-  _globals['_REFRESHKEYSREQUEST']._serialized_end=1628
-  _globals['_REFRESHKEYSRESPONSE']._serialized_start=1630
-  _globals['_REFRESHKEYSRESPONSE']._serialized_end=1697
-  _globals['_SOURCEREFRESH']._serialized_start=1699
-  _globals['_SOURCEREFRESH']._serialized_end=1819
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1822
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1956
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1958
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=2040
-  _globals['_ADMINSERVICE']._serialized_start=2043
-  _globals['_ADMINSERVICE']._serialized_end=2968
+  _globals['_LISTKEYSREQUEST']._serialized_start=300
+  _globals['_LISTKEYSREQUEST']._serialized_end=478
+  _globals['_LISTKEYSRESPONSE']._serialized_start=480
+  _globals['_LISTKEYSRESPONSE']._serialized_end=556
+  _globals['_GETKEYREQUEST']._serialized_start=558
+  _globals['_GETKEYREQUEST']._serialized_end=589
+  _globals['_GETKEYRESPONSE']._serialized_start=591
+  _globals['_GETKEYRESPONSE']._serialized_end=639
+  _globals['_CREATEKEYREQUEST']._serialized_start=642
+  _globals['_CREATEKEYREQUEST']._serialized_end=801
+  _globals['_CREATEKEYRESPONSE']._serialized_start=803
+  _globals['_CREATEKEYRESPONSE']._serialized_end=854
+  _globals['_UPDATEKEYREQUEST']._serialized_start=857
+  _globals['_UPDATEKEYREQUEST']._serialized_end=985
+  _globals['_UPDATEKEYRESPONSE']._serialized_start=987
+  _globals['_UPDATEKEYRESPONSE']._serialized_end=1038
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1040
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1117
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1119
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1170
+  _globals['_DELETEKEYREQUEST']._serialized_start=1172
+  _globals['_DELETEKEYREQUEST']._serialized_end=1206
+  _globals['_DELETEKEYRESPONSE']._serialized_start=1208
+  _globals['_DELETEKEYRESPONSE']._serialized_end=1227
+  _globals['_GETTENANTPOLICYREQUEST']._serialized_start=1229
+  _globals['_GETTENANTPOLICYREQUEST']._serialized_end=1290
+  _globals['_GETTENANTPOLICYRESPONSE']._serialized_start=1292
+  _globals['_GETTENANTPOLICYRESPONSE']._serialized_end=1363
+  _globals['_SETTENANTPOLICYREQUEST']._serialized_start=1366
+  _globals['_SETTENANTPOLICYREQUEST']._serialized_end=1513
+  _globals['_SETTENANTPOLICYRESPONSE']._serialized_start=1515
+  _globals['_SETTENANTPOLICYRESPONSE']._serialized_end=1584
+  _globals['_DISABLEKEYREQUEST']._serialized_start=1586
+  _globals['_DISABLEKEYREQUEST']._serialized_end=1637
+  _globals['_DISABLEKEYRESPONSE']._serialized_start=1639
+  _globals['_DISABLEKEYRESPONSE']._serialized_end=1691
+  _globals['_ENABLEKEYREQUEST']._serialized_start=1693
+  _globals['_ENABLEKEYREQUEST']._serialized_end=1727
+  _globals['_ENABLEKEYRESPONSE']._serialized_start=1729
+  _globals['_ENABLEKEYRESPONSE']._serialized_end=1780
+  _globals['_CLEARCIRCUITREQUEST']._serialized_start=1782
+  _globals['_CLEARCIRCUITREQUEST']._serialized_end=1877
+  _globals['_CLEARCIRCUITRESPONSE']._serialized_start=1879
+  _globals['_CLEARCIRCUITRESPONSE']._serialized_end=1941
+  _globals['_DISABLEUPSTREAMREQUEST']._serialized_start=1943
+  _globals['_DISABLEUPSTREAMREQUEST']._serialized_end=2016
+  _globals['_DISABLEUPSTREAMRESPONSE']._serialized_start=2018
+  _globals['_DISABLEUPSTREAMRESPONSE']._serialized_end=2093
+  _globals['_ENABLEUPSTREAMREQUEST']._serialized_start=2095
+  _globals['_ENABLEUPSTREAMREQUEST']._serialized_end=2151
+  _globals['_ENABLEUPSTREAMRESPONSE']._serialized_start=2153
+  _globals['_ENABLEUPSTREAMRESPONSE']._serialized_end=2177
+  _globals['_REVOKELEASESREQUEST']._serialized_start=2179
+  _globals['_REVOKELEASESREQUEST']._serialized_end=2286
+  _globals['_REVOKELEASESRESPONSE']._serialized_start=2288
+  _globals['_REVOKELEASESRESPONSE']._serialized_end=2358
+  _globals['_PROBEKEYSREQUEST']._serialized_start=2360
+  _globals['_PROBEKEYSREQUEST']._serialized_end=2413
+  _globals['_PROBEKEYSRESPONSE']._serialized_start=2416
+  _globals['_PROBEKEYSRESPONSE']._serialized_end=2631
+  _globals['_REFRESHKEYSREQUEST']._serialized_start=2633
+  _globals['_REFRESHKEYSREQUEST']._serialized_end=2653
+  _globals['_REFRESHKEYSRESPONSE']._serialized_start=2655
+  _globals['_REFRESHKEYSRESPONSE']._serialized_end=2722
+  _globals['_SOURCEREFRESH']._serialized_start=2724
+  _globals['_SOURCEREFRESH']._serialized_end=2844
+  _globals['_LISTEVENTSREQUEST']._serialized_start=2847
+  _globals['_LISTEVENTSREQUEST']._serialized_end=2981
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=2983
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=3065
+  _globals['_ADMINSERVICE']._serialized_start=3068
+  _globals['_ADMINSERVICE']._serialized_end=4497
 # @@protoc_insertion_point(module_scope)

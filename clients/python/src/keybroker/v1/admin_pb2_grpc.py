@@ -52,6 +52,36 @@ class AdminServiceStub:
                 request_serializer=keybroker_dot_v1_dot_admin__pb2.GetKeyRequest.SerializeToString,
                 response_deserializer=keybroker_dot_v1_dot_admin__pb2.GetKeyResponse.FromString,
                 _registered_method=True)
+        self.CreateKey = channel.unary_unary(
+                '/keybroker.v1.AdminService/CreateKey',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.CreateKeyRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.CreateKeyResponse.FromString,
+                _registered_method=True)
+        self.UpdateKey = channel.unary_unary(
+                '/keybroker.v1.AdminService/UpdateKey',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.UpdateKeyRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.UpdateKeyResponse.FromString,
+                _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/keybroker.v1.AdminService/RotateKey',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.DeleteKey = channel.unary_unary(
+                '/keybroker.v1.AdminService/DeleteKey',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.DeleteKeyRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.DeleteKeyResponse.FromString,
+                _registered_method=True)
+        self.GetTenantPolicy = channel.unary_unary(
+                '/keybroker.v1.AdminService/GetTenantPolicy',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.GetTenantPolicyRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.GetTenantPolicyResponse.FromString,
+                _registered_method=True)
+        self.SetTenantPolicy = channel.unary_unary(
+                '/keybroker.v1.AdminService/SetTenantPolicy',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.SetTenantPolicyRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.SetTenantPolicyResponse.FromString,
+                _registered_method=True)
         self.DisableKey = channel.unary_unary(
                 '/keybroker.v1.AdminService/DisableKey',
                 request_serializer=keybroker_dot_v1_dot_admin__pb2.DisableKeyRequest.SerializeToString,
@@ -116,10 +146,13 @@ class AdminServiceServicer:
         Who may call: operator.
 
         Promises: by provider, then key id. A key that is there throughout is on exactly one page,
-        unless a filter on its state lets it come or go meanwhile.
+        unless a filter on its state lets it come or go meanwhile. A page may hold fewer keys than asked
+        for, even none, where few of the keys that were looked at are in the state asked for: the last
+        page is the one without a token.
 
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
-        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE) unless only SYSTEM keys are asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,9 +163,109 @@ class AdminServiceServicer:
 
         Who may call: operator.
 
-        Promises: the key as the next decision of this replica sees it.
+        Promises: the key as the next decision of this replica sees it. While the database does not
+        answer, a TENANT key in use is shown without `create_time` and `update_time`.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) for a
+        TENANT key that is not in use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateKey(self, request, context):
+        """Creates a key of a tenant.
+
+        Who may call: operator.
+
+        Promises: durable at the answer, and leased from then on; a probe tests it at once. The first
+        key that a tenant gets for a provider writes the policy TENANT_ONLY for the two, unless one is
+        set. Repeating a call with the same `key_id` after a lost answer is safe: it never makes two.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); ALREADY_EXISTS when the key id is taken
+        (ERROR_REASON_KEY_EXISTS) or another key of the tenant and provider has the same secret
+        (ERROR_REASON_KEY_DUPLICATE); FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE) when the database takes nothing: then nothing was created,
+        unless the message says that this is not known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateKey(self, request, context):
+        """Changes what is set on a tenant's key, not its secret.
+
+        Who may call: operator.
+
+        Promises: durable and in force at the answer. Only the fields in `update_mask` change.
+
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateKey(self, request, context):
+        """Gives a tenant's key a new secret.
+
+        Who may call: operator.
+
+        Promises: the new revision is durable at the answer. It is leased once a probe has shown that
+        the provider accepts it; until then, and when the provider rejects it, the older one stays in
+        use, so that a wrong secret costs no request. The key's `revisions` and the events
+        revision_adopted and revision_rejected tell how it went. Rotating to the secret that is in use
+        already changes nothing.
+
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, or when nothing can be sealed
+        (ERROR_REASON_SEALED); ALREADY_EXISTS (ERROR_REASON_KEY_DUPLICATE); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE): then nothing has changed, unless the message says that this is
+        not known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteKey(self, request, context):
+        """Deletes a tenant's key.
+
+        Who may call: operator.
+
+        Promises: no lease is granted or renewed on it from the answer on, holders learn of it by
+        WatchKeys, and its sealed secrets are gone from the database. The tenant's policy stays as it
+        is: a tenant that loses its last key is not served from system keys unless its policy says so.
+
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTenantPolicy(self, request, context):
+        """Shows which keys a tenant is served from.
+
+        Who may call: operator.
+
+        Promises: the policy in force, and whether it was set or is the default.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTenantPolicy(self, request, context):
+        """Sets which keys a tenant is served from, for one provider.
+
+        Who may call: operator.
+
+        Promises: durable and in force at the answer. Nothing else ever changes a policy that is set.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,7 +280,7 @@ class AdminServiceServicer:
         WatchKeys. Nothing but EnableKey undoes it, neither time nor a probe nor rotation. Idempotent:
         a key that is disabled keeps who did it, when and why.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,7 +294,7 @@ class AdminServiceServicer:
         Promises: undoes DisableKey and nothing else: circuits over the key stay as they are.
         Idempotent.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,8 +354,9 @@ class AdminServiceServicer:
         WatchKeys tells holders at once. Leases granted later are not touched: disable the key to stop
         those. It cannot take the secret back from a caller who kept it; rotation at the provider does.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist. Tenants and
-        principals that are not known are marked all the same.
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist; UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE). Tenants and principals that are not known are marked all the
+        same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,11 +369,11 @@ class AdminServiceServicer:
 
         Promises: only calls that are free. The results act as those of any probe: they heal and
         quarantine. One message for each key, then the stream ends; ending it early stops the probes
-        that have not begun.
+        that have not begun. A key that cannot be opened is INCONCLUSIVE.
 
         Fails: NOT_FOUND when the provider is not configured (ERROR_REASON_PROVIDER_UNKNOWN) or a key
-        does not exist (ERROR_REASON_KEY_UNKNOWN); then nothing was probed. A probe that fails is a
-        result, not a fault.
+        does not exist (ERROR_REASON_KEY_UNKNOWN), UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when a
+        TENANT key cannot be read; then nothing was probed. A probe that fails is a result, not a fault.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -285,6 +419,36 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetKey,
                     request_deserializer=keybroker_dot_v1_dot_admin__pb2.GetKeyRequest.FromString,
                     response_serializer=keybroker_dot_v1_dot_admin__pb2.GetKeyResponse.SerializeToString,
+            ),
+            'CreateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateKey,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.CreateKeyRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.CreateKeyResponse.SerializeToString,
+            ),
+            'UpdateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateKey,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.UpdateKeyRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.UpdateKeyResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.RotateKeyRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'DeleteKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteKey,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.DeleteKeyRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.DeleteKeyResponse.SerializeToString,
+            ),
+            'GetTenantPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTenantPolicy,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.GetTenantPolicyRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.GetTenantPolicyResponse.SerializeToString,
+            ),
+            'SetTenantPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTenantPolicy,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.SetTenantPolicyRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.SetTenantPolicyResponse.SerializeToString,
             ),
             'DisableKey': grpc.unary_unary_rpc_method_handler(
                     servicer.DisableKey,
@@ -394,6 +558,168 @@ class AdminService:
             '/keybroker.v1.AdminService/GetKey',
             keybroker_dot_v1_dot_admin__pb2.GetKeyRequest.SerializeToString,
             keybroker_dot_v1_dot_admin__pb2.GetKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/CreateKey',
+            keybroker_dot_v1_dot_admin__pb2.CreateKeyRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.CreateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/UpdateKey',
+            keybroker_dot_v1_dot_admin__pb2.UpdateKeyRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.UpdateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/RotateKey',
+            keybroker_dot_v1_dot_admin__pb2.RotateKeyRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/DeleteKey',
+            keybroker_dot_v1_dot_admin__pb2.DeleteKeyRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.DeleteKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTenantPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/GetTenantPolicy',
+            keybroker_dot_v1_dot_admin__pb2.GetTenantPolicyRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.GetTenantPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTenantPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/SetTenantPolicy',
+            keybroker_dot_v1_dot_admin__pb2.SetTenantPolicyRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.SetTenantPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

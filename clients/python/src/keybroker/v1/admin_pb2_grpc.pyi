@@ -47,19 +47,98 @@ class AdminServiceStub:
     Who may call: operator.
 
     Promises: by provider, then key id. A key that is there throughout is on exactly one page,
-    unless a filter on its state lets it come or go meanwhile.
+    unless a filter on its state lets it come or go meanwhile. A page may hold fewer keys than asked
+    for, even none, where few of the keys that were looked at are in the state asked for: the last
+    page is the one without a token.
 
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
-    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE) unless only SYSTEM keys are asked for.
     """
     GetKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetKeyRequest, _admin_pb2.GetKeyResponse]
     """Shows one key.
 
     Who may call: operator.
 
-    Promises: the key as the next decision of this replica sees it.
+    Promises: the key as the next decision of this replica sees it. While the database does not
+    answer, a TENANT key in use is shown without `create_time` and `update_time`.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) for a
+    TENANT key that is not in use.
+    """
+    CreateKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateKeyRequest, _admin_pb2.CreateKeyResponse]
+    """Creates a key of a tenant.
+
+    Who may call: operator.
+
+    Promises: durable at the answer, and leased from then on; a probe tests it at once. The first
+    key that a tenant gets for a provider writes the policy TENANT_ONLY for the two, unless one is
+    set. Repeating a call with the same `key_id` after a lost answer is safe: it never makes two.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); ALREADY_EXISTS when the key id is taken
+    (ERROR_REASON_KEY_EXISTS) or another key of the tenant and provider has the same secret
+    (ERROR_REASON_KEY_DUPLICATE); FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE) when the database takes nothing: then nothing was created,
+    unless the message says that this is not known.
+    """
+    UpdateKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UpdateKeyRequest, _admin_pb2.UpdateKeyResponse]
+    """Changes what is set on a tenant's key, not its secret.
+
+    Who may call: operator.
+
+    Promises: durable and in force at the answer. Only the fields in `update_mask` change.
+
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]
+    """Gives a tenant's key a new secret.
+
+    Who may call: operator.
+
+    Promises: the new revision is durable at the answer. It is leased once a probe has shown that
+    the provider accepts it; until then, and when the provider rejects it, the older one stays in
+    use, so that a wrong secret costs no request. The key's `revisions` and the events
+    revision_adopted and revision_rejected tell how it went. Rotating to the secret that is in use
+    already changes nothing.
+
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, or when nothing can be sealed
+    (ERROR_REASON_SEALED); ALREADY_EXISTS (ERROR_REASON_KEY_DUPLICATE); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE): then nothing has changed, unless the message says that this is
+    not known.
+    """
+    DeleteKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DeleteKeyRequest, _admin_pb2.DeleteKeyResponse]
+    """Deletes a tenant's key.
+
+    Who may call: operator.
+
+    Promises: no lease is granted or renewed on it from the answer on, holders learn of it by
+    WatchKeys, and its sealed secrets are gone from the database. The tenant's policy stays as it
+    is: a tenant that loses its last key is not served from system keys unless its policy says so.
+
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    GetTenantPolicy: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetTenantPolicyRequest, _admin_pb2.GetTenantPolicyResponse]
+    """Shows which keys a tenant is served from.
+
+    Who may call: operator.
+
+    Promises: the policy in force, and whether it was set or is the default.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    SetTenantPolicy: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetTenantPolicyRequest, _admin_pb2.SetTenantPolicyResponse]
+    """Sets which keys a tenant is served from, for one provider.
+
+    Who may call: operator.
+
+    Promises: durable and in force at the answer. Nothing else ever changes a policy that is set.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE).
     """
     DisableKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DisableKeyRequest, _admin_pb2.DisableKeyResponse]
     """Takes a key out of use until EnableKey.
@@ -70,7 +149,7 @@ class AdminServiceStub:
     WatchKeys. Nothing but EnableKey undoes it, neither time nor a probe nor rotation. Idempotent:
     a key that is disabled keeps who did it, when and why.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
     """
     EnableKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.EnableKeyRequest, _admin_pb2.EnableKeyResponse]
     """Lets a disabled key be used again.
@@ -80,7 +159,7 @@ class AdminServiceStub:
     Promises: undoes DisableKey and nothing else: circuits over the key stay as they are.
     Idempotent.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
     """
     ClearCircuit: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ClearCircuitRequest, _admin_pb2.ClearCircuitResponse]
     """Closes circuits, against the broker's own judgement.
@@ -124,8 +203,9 @@ class AdminServiceStub:
     WatchKeys tells holders at once. Leases granted later are not touched: disable the key to stop
     those. It cannot take the secret back from a caller who kept it; rotation at the provider does.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist. Tenants and
-    principals that are not known are marked all the same.
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist; UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE). Tenants and principals that are not known are marked all the
+    same.
     """
     ProbeKeys: _grpc.UnaryStreamMultiCallable[_admin_pb2.ProbeKeysRequest, _admin_pb2.ProbeKeysResponse]
     """Probes keys now, and reports each as it is done.
@@ -134,11 +214,11 @@ class AdminServiceStub:
 
     Promises: only calls that are free. The results act as those of any probe: they heal and
     quarantine. One message for each key, then the stream ends; ending it early stops the probes
-    that have not begun.
+    that have not begun. A key that cannot be opened is INCONCLUSIVE.
 
     Fails: NOT_FOUND when the provider is not configured (ERROR_REASON_PROVIDER_UNKNOWN) or a key
-    does not exist (ERROR_REASON_KEY_UNKNOWN); then nothing was probed. A probe that fails is a
-    result, not a fault.
+    does not exist (ERROR_REASON_KEY_UNKNOWN), UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when a
+    TENANT key cannot be read; then nothing was probed. A probe that fails is a result, not a fault.
     """
     RefreshKeys: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RefreshKeysRequest, _admin_pb2.RefreshKeysResponse]
     """Reads all sources of keys now.
@@ -180,19 +260,98 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Who may call: operator.
 
     Promises: by provider, then key id. A key that is there throughout is on exactly one page,
-    unless a filter on its state lets it come or go meanwhile.
+    unless a filter on its state lets it come or go meanwhile. A page may hold fewer keys than asked
+    for, even none, where few of the keys that were looked at are in the state asked for: the last
+    page is the one without a token.
 
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
-    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE) unless only SYSTEM keys are asked for.
     """
     GetKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetKeyRequest, _admin_pb2.GetKeyResponse]  # type: ignore[assignment]
     """Shows one key.
 
     Who may call: operator.
 
-    Promises: the key as the next decision of this replica sees it.
+    Promises: the key as the next decision of this replica sees it. While the database does not
+    answer, a TENANT key in use is shown without `create_time` and `update_time`.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) for a
+    TENANT key that is not in use.
+    """
+    CreateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateKeyRequest, _admin_pb2.CreateKeyResponse]  # type: ignore[assignment]
+    """Creates a key of a tenant.
+
+    Who may call: operator.
+
+    Promises: durable at the answer, and leased from then on; a probe tests it at once. The first
+    key that a tenant gets for a provider writes the policy TENANT_ONLY for the two, unless one is
+    set. Repeating a call with the same `key_id` after a lost answer is safe: it never makes two.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); ALREADY_EXISTS when the key id is taken
+    (ERROR_REASON_KEY_EXISTS) or another key of the tenant and provider has the same secret
+    (ERROR_REASON_KEY_DUPLICATE); FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE) when the database takes nothing: then nothing was created,
+    unless the message says that this is not known.
+    """
+    UpdateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.UpdateKeyRequest, _admin_pb2.UpdateKeyResponse]  # type: ignore[assignment]
+    """Changes what is set on a tenant's key, not its secret.
+
+    Who may call: operator.
+
+    Promises: durable and in force at the answer. Only the fields in `update_mask` change.
+
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    RotateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Gives a tenant's key a new secret.
+
+    Who may call: operator.
+
+    Promises: the new revision is durable at the answer. It is leased once a probe has shown that
+    the provider accepts it; until then, and when the provider rejects it, the older one stays in
+    use, so that a wrong secret costs no request. The key's `revisions` and the events
+    revision_adopted and revision_rejected tell how it went. Rotating to the secret that is in use
+    already changes nothing.
+
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, or when nothing can be sealed
+    (ERROR_REASON_SEALED); ALREADY_EXISTS (ERROR_REASON_KEY_DUPLICATE); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE): then nothing has changed, unless the message says that this is
+    not known.
+    """
+    DeleteKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.DeleteKeyRequest, _admin_pb2.DeleteKeyResponse]  # type: ignore[assignment]
+    """Deletes a tenant's key.
+
+    Who may call: operator.
+
+    Promises: no lease is granted or renewed on it from the answer on, holders learn of it by
+    WatchKeys, and its sealed secrets are gone from the database. The tenant's policy stays as it
+    is: a tenant that loses its last key is not served from system keys unless its policy says so.
+
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    GetTenantPolicy: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetTenantPolicyRequest, _admin_pb2.GetTenantPolicyResponse]  # type: ignore[assignment]
+    """Shows which keys a tenant is served from.
+
+    Who may call: operator.
+
+    Promises: the policy in force, and whether it was set or is the default.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    SetTenantPolicy: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetTenantPolicyRequest, _admin_pb2.SetTenantPolicyResponse]  # type: ignore[assignment]
+    """Sets which keys a tenant is served from, for one provider.
+
+    Who may call: operator.
+
+    Promises: durable and in force at the answer. Nothing else ever changes a policy that is set.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE).
     """
     DisableKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.DisableKeyRequest, _admin_pb2.DisableKeyResponse]  # type: ignore[assignment]
     """Takes a key out of use until EnableKey.
@@ -203,7 +362,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     WatchKeys. Nothing but EnableKey undoes it, neither time nor a probe nor rotation. Idempotent:
     a key that is disabled keeps who did it, when and why.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
     """
     EnableKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.EnableKeyRequest, _admin_pb2.EnableKeyResponse]  # type: ignore[assignment]
     """Lets a disabled key be used again.
@@ -213,7 +372,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Promises: undoes DisableKey and nothing else: circuits over the key stay as they are.
     Idempotent.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
     """
     ClearCircuit: _aio.UnaryUnaryMultiCallable[_admin_pb2.ClearCircuitRequest, _admin_pb2.ClearCircuitResponse]  # type: ignore[assignment]
     """Closes circuits, against the broker's own judgement.
@@ -257,8 +416,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     WatchKeys tells holders at once. Leases granted later are not touched: disable the key to stop
     those. It cannot take the secret back from a caller who kept it; rotation at the provider does.
 
-    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist. Tenants and
-    principals that are not known are marked all the same.
+    Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist; UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE). Tenants and principals that are not known are marked all the
+    same.
     """
     ProbeKeys: _aio.UnaryStreamMultiCallable[_admin_pb2.ProbeKeysRequest, _admin_pb2.ProbeKeysResponse]  # type: ignore[assignment]
     """Probes keys now, and reports each as it is done.
@@ -267,11 +427,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     Promises: only calls that are free. The results act as those of any probe: they heal and
     quarantine. One message for each key, then the stream ends; ending it early stops the probes
-    that have not begun.
+    that have not begun. A key that cannot be opened is INCONCLUSIVE.
 
     Fails: NOT_FOUND when the provider is not configured (ERROR_REASON_PROVIDER_UNKNOWN) or a key
-    does not exist (ERROR_REASON_KEY_UNKNOWN); then nothing was probed. A probe that fails is a
-    result, not a fault.
+    does not exist (ERROR_REASON_KEY_UNKNOWN), UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when a
+    TENANT key cannot be read; then nothing was probed. A probe that fails is a result, not a fault.
     """
     RefreshKeys: _aio.UnaryUnaryMultiCallable[_admin_pb2.RefreshKeysRequest, _admin_pb2.RefreshKeysResponse]  # type: ignore[assignment]
     """Reads all sources of keys now.
@@ -316,10 +476,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         Who may call: operator.
 
         Promises: by provider, then key id. A key that is there throughout is on exactly one page,
-        unless a filter on its state lets it come or go meanwhile.
+        unless a filter on its state lets it come or go meanwhile. A page may hold fewer keys than asked
+        for, even none, where few of the keys that were looked at are in the state asked for: the last
+        page is the one without a token.
 
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
-        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE) unless only SYSTEM keys are asked for.
         """
 
     @_abc_1.abstractmethod
@@ -332,9 +495,121 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Who may call: operator.
 
-        Promises: the key as the next decision of this replica sees it.
+        Promises: the key as the next decision of this replica sees it. While the database does not
+        answer, a TENANT key in use is shown without `create_time` and `update_time`.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) for a
+        TENANT key that is not in use.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateKey(
+        self,
+        request: _admin_pb2.CreateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CreateKeyResponse, _abc.Awaitable[_admin_pb2.CreateKeyResponse]]:
+        """Creates a key of a tenant.
+
+        Who may call: operator.
+
+        Promises: durable at the answer, and leased from then on; a probe tests it at once. The first
+        key that a tenant gets for a provider writes the policy TENANT_ONLY for the two, unless one is
+        set. Repeating a call with the same `key_id` after a lost answer is safe: it never makes two.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); ALREADY_EXISTS when the key id is taken
+        (ERROR_REASON_KEY_EXISTS) or another key of the tenant and provider has the same secret
+        (ERROR_REASON_KEY_DUPLICATE); FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE) when the database takes nothing: then nothing was created,
+        unless the message says that this is not known.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateKey(
+        self,
+        request: _admin_pb2.UpdateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.UpdateKeyResponse, _abc.Awaitable[_admin_pb2.UpdateKeyResponse]]:
+        """Changes what is set on a tenant's key, not its secret.
+
+        Who may call: operator.
+
+        Promises: durable and in force at the answer. Only the fields in `update_mask` change.
+
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _admin_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RotateKeyResponse, _abc.Awaitable[_admin_pb2.RotateKeyResponse]]:
+        """Gives a tenant's key a new secret.
+
+        Who may call: operator.
+
+        Promises: the new revision is durable at the answer. It is leased once a probe has shown that
+        the provider accepts it; until then, and when the provider rejects it, the older one stays in
+        use, so that a wrong secret costs no request. The key's `revisions` and the events
+        revision_adopted and revision_rejected tell how it went. Rotating to the secret that is in use
+        already changes nothing.
+
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, or when nothing can be sealed
+        (ERROR_REASON_SEALED); ALREADY_EXISTS (ERROR_REASON_KEY_DUPLICATE); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE): then nothing has changed, unless the message says that this is
+        not known.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteKey(
+        self,
+        request: _admin_pb2.DeleteKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.DeleteKeyResponse, _abc.Awaitable[_admin_pb2.DeleteKeyResponse]]:
+        """Deletes a tenant's key.
+
+        Who may call: operator.
+
+        Promises: no lease is granted or renewed on it from the answer on, holders learn of it by
+        WatchKeys, and its sealed secrets are gone from the database. The tenant's policy stays as it
+        is: a tenant that loses its last key is not served from system keys unless its policy says so.
+
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTenantPolicy(
+        self,
+        request: _admin_pb2.GetTenantPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetTenantPolicyResponse, _abc.Awaitable[_admin_pb2.GetTenantPolicyResponse]]:
+        """Shows which keys a tenant is served from.
+
+        Who may call: operator.
+
+        Promises: the policy in force, and whether it was set or is the default.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def SetTenantPolicy(
+        self,
+        request: _admin_pb2.SetTenantPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SetTenantPolicyResponse, _abc.Awaitable[_admin_pb2.SetTenantPolicyResponse]]:
+        """Sets which keys a tenant is served from, for one provider.
+
+        Who may call: operator.
+
+        Promises: durable and in force at the answer. Nothing else ever changes a policy that is set.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -351,7 +626,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         WatchKeys. Nothing but EnableKey undoes it, neither time nor a probe nor rotation. Idempotent:
         a key that is disabled keeps who did it, when and why.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -367,7 +642,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         Promises: undoes DisableKey and nothing else: circuits over the key stay as they are.
         Idempotent.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN).
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -435,8 +710,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         WatchKeys tells holders at once. Leases granted later are not touched: disable the key to stop
         those. It cannot take the secret back from a caller who kept it; rotation at the provider does.
 
-        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist. Tenants and
-        principals that are not known are marked all the same.
+        Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN) for a key that does not exist; UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE). Tenants and principals that are not known are marked all the
+        same.
         """
 
     @_abc_1.abstractmethod
@@ -451,11 +727,11 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Promises: only calls that are free. The results act as those of any probe: they heal and
         quarantine. One message for each key, then the stream ends; ending it early stops the probes
-        that have not begun.
+        that have not begun. A key that cannot be opened is INCONCLUSIVE.
 
         Fails: NOT_FOUND when the provider is not configured (ERROR_REASON_PROVIDER_UNKNOWN) or a key
-        does not exist (ERROR_REASON_KEY_UNKNOWN); then nothing was probed. A probe that fails is a
-        result, not a fault.
+        does not exist (ERROR_REASON_KEY_UNKNOWN), UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when a
+        TENANT key cannot be read; then nothing was probed. A probe that fails is a result, not a fault.
         """
 
     @_abc_1.abstractmethod

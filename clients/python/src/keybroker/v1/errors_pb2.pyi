@@ -175,6 +175,49 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
           }
         }
     """
+    ERROR_REASON_KEY_EXISTS: _ErrorReason.ValueType  # 24
+    """ALREADY_EXISTS: there is a key with this id already.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_KEY_EXISTS",
+          "domain": "keybroker",
+          "metadata": {
+            "key_id": "acme-openai"
+          }
+        }
+
+    A call that was repeated after a lost answer gets this: GetKey shows what the first one made.
+    """
+    ERROR_REASON_KEY_DUPLICATE: _ErrorReason.ValueType  # 25
+    """ALREADY_EXISTS: another key of the same tenant and provider has this very secret.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_KEY_DUPLICATE",
+          "domain": "keybroker",
+          "metadata": {
+            "key_id": "acme-2",
+            "duplicate_of": "acme-1"
+          }
+        }
+    """
+    ERROR_REASON_KEY_SOURCE_OWNED: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION: the key comes from a source, which alone can change it: edit the source.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_KEY_SOURCE_OWNED",
+          "domain": "keybroker",
+          "metadata": {
+            "key_id": "openai/default",
+            "source": "environment"
+          }
+        }
+    """
     ERROR_REASON_LEASE_EXPIRED: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION: the lease's time is over: it cannot be renewed, or it ended so long ago
     (10 minutes) that a report no longer teaches anything. Acquire a new one.
@@ -244,6 +287,35 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
           "domain": "keybroker",
           "metadata": {
             "reference": "5f0c2a9e1b7d"
+          }
+        }
+    """
+    ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 42
+    """UNAVAILABLE: the database does not answer or takes nothing (locked, read-only, full, gone), and
+    the call cannot be answered without it. Nothing was changed, unless `is_changed` is `unknown`:
+    then the database failed in the middle of it. Look before you repeat.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_STORE_UNAVAILABLE",
+          "domain": "keybroker",
+          "metadata": {
+            "cause": "the disk is full"
+          }
+        }
+    """
+    ERROR_REASON_SEALED: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the sealing key is missing or is not the one that sealed what the database
+    holds, so that no secret can be sealed or opened. Put the right one back and restart.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_SEALED",
+          "domain": "keybroker",
+          "metadata": {
+            "cause": "seal.key is missing, and the database holds secrets that it sealed"
           }
         }
     """
@@ -400,6 +472,49 @@ Example of an ErrorInfo:
       }
     }
 """
+ERROR_REASON_KEY_EXISTS: ErrorReason.ValueType  # 24
+"""ALREADY_EXISTS: there is a key with this id already.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_KEY_EXISTS",
+      "domain": "keybroker",
+      "metadata": {
+        "key_id": "acme-openai"
+      }
+    }
+
+A call that was repeated after a lost answer gets this: GetKey shows what the first one made.
+"""
+ERROR_REASON_KEY_DUPLICATE: ErrorReason.ValueType  # 25
+"""ALREADY_EXISTS: another key of the same tenant and provider has this very secret.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_KEY_DUPLICATE",
+      "domain": "keybroker",
+      "metadata": {
+        "key_id": "acme-2",
+        "duplicate_of": "acme-1"
+      }
+    }
+"""
+ERROR_REASON_KEY_SOURCE_OWNED: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION: the key comes from a source, which alone can change it: edit the source.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_KEY_SOURCE_OWNED",
+      "domain": "keybroker",
+      "metadata": {
+        "key_id": "openai/default",
+        "source": "environment"
+      }
+    }
+"""
 ERROR_REASON_LEASE_EXPIRED: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION: the lease's time is over: it cannot be renewed, or it ended so long ago
 (10 minutes) that a report no longer teaches anything. Acquire a new one.
@@ -469,6 +584,35 @@ Example of an ErrorInfo:
       "domain": "keybroker",
       "metadata": {
         "reference": "5f0c2a9e1b7d"
+      }
+    }
+"""
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 42
+"""UNAVAILABLE: the database does not answer or takes nothing (locked, read-only, full, gone), and
+the call cannot be answered without it. Nothing was changed, unless `is_changed` is `unknown`:
+then the database failed in the middle of it. Look before you repeat.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_STORE_UNAVAILABLE",
+      "domain": "keybroker",
+      "metadata": {
+        "cause": "the disk is full"
+      }
+    }
+"""
+ERROR_REASON_SEALED: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the sealing key is missing or is not the one that sealed what the database
+holds, so that no secret can be sealed or opened. Put the right one back and restart.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_SEALED",
+      "domain": "keybroker",
+      "metadata": {
+        "cause": "seal.key is missing, and the database holds secrets that it sealed"
       }
     }
 """

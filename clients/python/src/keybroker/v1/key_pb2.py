@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keybroker.v1 import circuit_pb2 as keybroker_dot_v1_dot_circuit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16keybroker/v1/key.proto\x12\x0ckeybroker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeybroker/v1/circuit.proto\"%\n\x0bSecretValue\x12\x16\n\tplaintext\x18\x01 \x01(\tB\x03\x80\x01\x01\"\x80\x04\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12,\n\nprovenance\x18\x03 \x01(\x0e\x32\x18.keybroker.v1.Provenance\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\t\x12%\n\x05state\x18\x06 \x01(\x0e\x32\x16.keybroker.v1.KeyState\x12\x0f\n\x07\x61\x63\x63ount\x18\x07 \x01(\t\x12\x0e\n\x06weight\x18\x08 \x01(\x01\x12\x10\n\x08priority\x18\t \x01(\x05\x12-\n\x06models\x18\n \x03(\x0b\x32\x1d.keybroker.v1.Key.ModelsEntry\x12\'\n\x06limits\x18\x0b \x01(\x0b\x32\x17.keybroker.v1.KeyLimits\x12/\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64isabled\x18\r \x01(\x0b\x32\x19.keybroker.v1.Disablement\x12\'\n\x08\x63ircuits\x18\x0e \x03(\x0b\x32\x15.keybroker.v1.Circuit\x12\x0e\n\x06source\x18\x0f \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x10 \x01(\t\x1a-\n\x0bModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\tKeyLimits\x12\x13\n\x0b\x63oncurrency\x18\x01 \x01(\x05\x12\x1b\n\x13requests_per_minute\x18\x02 \x01(\x05\x12\x19\n\x11tokens_per_minute\x18\x03 \x01(\x03\"Q\n\x0b\x44isablement\x12\n\n\x02\x62y\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t*V\n\nProvenance\x12\x1a\n\x16PROVENANCE_UNSPECIFIED\x10\x00\x12\x15\n\x11PROVENANCE_TENANT\x10\x01\x12\x15\n\x11PROVENANCE_SYSTEM\x10\x02*\xbe\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11KEY_STATE_HEALTHY\x10\x01\x12\x1a\n\x16KEY_STATE_COOLING_DOWN\x10\x02\x12\x18\n\x14KEY_STATE_RESTRICTED\x10\x03\x12\x17\n\x13KEY_STATE_EXHAUSTED\x10\x04\x12\x19\n\x15KEY_STATE_QUARANTINED\x10\x05\x12\x16\n\x12KEY_STATE_DISABLED\x10\x06*\x85\x01\n\x0bProbeResult\x12\x1c\n\x18PROBE_RESULT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPROBE_RESULT_AUTHENTICATED\x10\x01\x12\x19\n\x15PROBE_RESULT_REJECTED\x10\x02\x12\x1d\n\x19PROBE_RESULT_INCONCLUSIVE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16keybroker/v1/key.proto\x12\x0ckeybroker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeybroker/v1/circuit.proto\"%\n\x0bSecretValue\x12\x16\n\tplaintext\x18\x01 \x01(\tB\x03\x80\x01\x01\"\x90\x05\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12,\n\nprovenance\x18\x03 \x01(\x0e\x32\x18.keybroker.v1.Provenance\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\t\x12%\n\x05state\x18\x06 \x01(\x0e\x32\x16.keybroker.v1.KeyState\x12\x0f\n\x07\x61\x63\x63ount\x18\x07 \x01(\t\x12\x0e\n\x06weight\x18\x08 \x01(\x01\x12\x10\n\x08priority\x18\t \x01(\x05\x12-\n\x06models\x18\n \x03(\x0b\x32\x1d.keybroker.v1.Key.ModelsEntry\x12\'\n\x06limits\x18\x0b \x01(\x0b\x32\x17.keybroker.v1.KeyLimits\x12/\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64isabled\x18\r \x01(\x0b\x32\x19.keybroker.v1.Disablement\x12\'\n\x08\x63ircuits\x18\x0e \x03(\x0b\x32\x15.keybroker.v1.Circuit\x12\x0e\n\x06source\x18\x0f \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x10 \x01(\t\x12,\n\trevisions\x18\x11 \x03(\x0b\x32\x19.keybroker.v1.KeyRevision\x12/\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x0bKeyRevision\x12\x10\n\x08revision\x18\x01 \x01(\t\x12*\n\x05stage\x18\x02 \x01(\x0e\x32\x1b.keybroker.v1.RevisionStage\x12\x36\n\x12\x61uthenticated_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x02\n\x0bKeySettings\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12\x10\n\x08priority\x18\x02 \x01(\x05\x12\x35\n\x06models\x18\x03 \x03(\x0b\x32%.keybroker.v1.KeySettings.ModelsEntry\x12\'\n\x06limits\x18\x04 \x01(\x0b\x32\x17.keybroker.v1.KeyLimits\x12\x0f\n\x07\x61\x63\x63ount\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62\x61se_url\x18\x07 \x01(\t\x1a-\n\x0bModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\tKeyLimits\x12\x13\n\x0b\x63oncurrency\x18\x01 \x01(\x05\x12\x1b\n\x13requests_per_minute\x18\x02 \x01(\x05\x12\x19\n\x11tokens_per_minute\x18\x03 \x01(\x03\"Q\n\x0b\x44isablement\x12\n\n\x02\x62y\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xa1\x01\n\rRevisionStage\x12\x1e\n\x1aREVISION_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15REVISION_STAGE_IN_USE\x10\x01\x12\x1b\n\x17REVISION_STAGE_INCOMING\x10\x02\x12\x1b\n\x17REVISION_STAGE_REJECTED\x10\x03\x12\x1b\n\x17REVISION_STAGE_DRAINING\x10\x04*V\n\nProvenance\x12\x1a\n\x16PROVENANCE_UNSPECIFIED\x10\x00\x12\x15\n\x11PROVENANCE_TENANT\x10\x01\x12\x15\n\x11PROVENANCE_SYSTEM\x10\x02*\xd8\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11KEY_STATE_HEALTHY\x10\x01\x12\x1a\n\x16KEY_STATE_COOLING_DOWN\x10\x02\x12\x18\n\x14KEY_STATE_RESTRICTED\x10\x03\x12\x17\n\x13KEY_STATE_EXHAUSTED\x10\x04\x12\x19\n\x15KEY_STATE_QUARANTINED\x10\x05\x12\x16\n\x12KEY_STATE_DISABLED\x10\x06\x12\x18\n\x14KEY_STATE_UNREADABLE\x10\x07*\x85\x01\n\x0bProbeResult\x12\x1c\n\x18PROBE_RESULT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPROBE_RESULT_AUTHENTICATED\x10\x01\x12\x19\n\x15PROBE_RESULT_REJECTED\x10\x02\x12\x1d\n\x19PROBE_RESULT_INCONCLUSIVE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,20 +37,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SECRETVALUE'].fields_by_name['plaintext']._serialized_options = b'\200\001\001'
   _globals['_KEY_MODELSENTRY']._loaded_options = None
   _globals['_KEY_MODELSENTRY']._serialized_options = b'8\001'
-  _globals['_PROVENANCE']._serialized_start=828
-  _globals['_PROVENANCE']._serialized_end=914
-  _globals['_KEYSTATE']._serialized_start=917
-  _globals['_KEYSTATE']._serialized_end=1107
-  _globals['_PROBERESULT']._serialized_start=1110
-  _globals['_PROBERESULT']._serialized_end=1243
+  _globals['_KEYSETTINGS_MODELSENTRY']._loaded_options = None
+  _globals['_KEYSETTINGS_MODELSENTRY']._serialized_options = b'8\001'
+  _globals['_REVISIONSTAGE']._serialized_start=1384
+  _globals['_REVISIONSTAGE']._serialized_end=1545
+  _globals['_PROVENANCE']._serialized_start=1547
+  _globals['_PROVENANCE']._serialized_end=1633
+  _globals['_KEYSTATE']._serialized_start=1636
+  _globals['_KEYSTATE']._serialized_end=1852
+  _globals['_PROBERESULT']._serialized_start=1855
+  _globals['_PROBERESULT']._serialized_end=1988
   _globals['_SECRETVALUE']._serialized_start=101
   _globals['_SECRETVALUE']._serialized_end=138
   _globals['_KEY']._serialized_start=141
-  _globals['_KEY']._serialized_end=653
-  _globals['_KEY_MODELSENTRY']._serialized_start=608
-  _globals['_KEY_MODELSENTRY']._serialized_end=653
-  _globals['_KEYLIMITS']._serialized_start=655
-  _globals['_KEYLIMITS']._serialized_end=743
-  _globals['_DISABLEMENT']._serialized_start=745
-  _globals['_DISABLEMENT']._serialized_end=826
+  _globals['_KEY']._serialized_end=797
+  _globals['_KEY_MODELSENTRY']._serialized_start=752
+  _globals['_KEY_MODELSENTRY']._serialized_end=797
+  _globals['_KEYREVISION']._serialized_start=800
+  _globals['_KEYREVISION']._serialized_end=931
+  _globals['_KEYSETTINGS']._serialized_start=934
+  _globals['_KEYSETTINGS']._serialized_end=1208
+  _globals['_KEYSETTINGS_MODELSENTRY']._serialized_start=752
+  _globals['_KEYSETTINGS_MODELSENTRY']._serialized_end=797
+  _globals['_KEYLIMITS']._serialized_start=1210
+  _globals['_KEYLIMITS']._serialized_end=1298
+  _globals['_DISABLEMENT']._serialized_start=1300
+  _globals['_DISABLEMENT']._serialized_end=1381
 # @@protoc_insertion_point(module_scope)

@@ -21,6 +21,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _RevisionStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RevisionStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RevisionStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVISION_STAGE_UNSPECIFIED: _RevisionStage.ValueType  # 0
+    """Not said; never sent."""
+    REVISION_STAGE_IN_USE: _RevisionStage.ValueType  # 1
+    """Leased."""
+    REVISION_STAGE_INCOMING: _RevisionStage.ValueType  # 2
+    """New, and not leased before a probe has shown that the provider accepts it."""
+    REVISION_STAGE_REJECTED: _RevisionStage.ValueType  # 3
+    """New, and rejected by the provider: the older one stays in use."""
+    REVISION_STAGE_DRAINING: _RevisionStage.ValueType  # 4
+    """Old: leased no more, kept for the leases that are still out on it."""
+
+class RevisionStage(_RevisionStage, metaclass=_RevisionStageEnumTypeWrapper):
+    """What the broker does with a revision."""
+
+REVISION_STAGE_UNSPECIFIED: RevisionStage.ValueType  # 0
+"""Not said; never sent."""
+REVISION_STAGE_IN_USE: RevisionStage.ValueType  # 1
+"""Leased."""
+REVISION_STAGE_INCOMING: RevisionStage.ValueType  # 2
+"""New, and not leased before a probe has shown that the provider accepts it."""
+REVISION_STAGE_REJECTED: RevisionStage.ValueType  # 3
+"""New, and rejected by the provider: the older one stays in use."""
+REVISION_STAGE_DRAINING: RevisionStage.ValueType  # 4
+"""Old: leased no more, kept for the leases that are still out on it."""
+Global___RevisionStage: _TypeAlias = RevisionStage  # noqa: Y015
+
 class _Provenance:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -67,6 +99,8 @@ class _KeyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyState.Val
     """
     KEY_STATE_DISABLED: _KeyState.ValueType  # 6
     """Disabled by an operator."""
+    KEY_STATE_UNREADABLE: _KeyState.ValueType  # 7
+    """Its stored secret cannot be opened: damaged, moved, or sealed by another sealing key."""
 
 class KeyState(_KeyState, metaclass=_KeyStateEnumTypeWrapper):
     """How a key stands. Where several hold, the one furthest down this list is shown.
@@ -91,6 +125,8 @@ new revision proves it good.
 """
 KEY_STATE_DISABLED: KeyState.ValueType  # 6
 """Disabled by an operator."""
+KEY_STATE_UNREADABLE: KeyState.ValueType  # 7
+"""Its stored secret cannot be opened: damaged, moved, or sealed by another sealing key."""
 Global___KeyState: _TypeAlias = KeyState  # noqa: Y015
 
 class _ProbeResult:
@@ -190,6 +226,9 @@ class Key(_message.Message):
     CIRCUITS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
+    REVISIONS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     """The stable id; rotation keeps it."""
     provider: _builtins.str
@@ -234,6 +273,20 @@ class Key(_message.Message):
     def circuits(self) -> _containers.RepeatedCompositeFieldContainer[_circuit_pb2.Circuit]:
         """The circuits over this key, or over its account, that are not closed."""
 
+    @_builtins.property
+    def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyRevision]:
+        """Every revision that the broker holds, the newest first. More than one while a new secret is
+        being proved, was rejected, or while leases on an old one last.
+        """
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When a TENANT key was created. Unset for SYSTEM keys."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When a TENANT key was last changed by an operator. Unset for SYSTEM keys."""
+
     def __init__(
         self,
         *,
@@ -253,14 +306,123 @@ class Key(_message.Message):
         circuits: _abc.Iterable[_circuit_pb2.Circuit] | None = ...,
         source: _builtins.str = ...,
         base_url: _builtins.str = ...,
+        revisions: _abc.Iterable[Global___KeyRevision] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "expire_time", b"expire_time", "limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "expire_time", b"expire_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "base_url", b"base_url", "circuits", b"circuits", "disabled", b"disabled", "expire_time", b"expire_time", "key_id", b"key_id", "limits", b"limits", "models", b"models", "owner", b"owner", "priority", b"priority", "provenance", b"provenance", "provider", b"provider", "revision", b"revision", "source", b"source", "state", b"state", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "base_url", b"base_url", "circuits", b"circuits", "create_time", b"create_time", "disabled", b"disabled", "expire_time", b"expire_time", "key_id", b"key_id", "limits", b"limits", "models", b"models", "owner", b"owner", "priority", b"priority", "provenance", b"provenance", "provider", b"provider", "revision", b"revision", "revisions", b"revisions", "source", b"source", "state", b"state", "update_time", b"update_time", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Key: _TypeAlias = Key  # noqa: Y015
+
+@_typing.final
+class KeyRevision(_message.Message):
+    """One secret of a key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """Its name, as in Key."""
+    stage: Global___RevisionStage.ValueType
+    """What the broker does with it."""
+    @_builtins.property
+    def authenticated_time(self) -> _timestamp_pb2.Timestamp:
+        """When the provider last accepted it. Unset: never, as far as is known."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.str = ...,
+        stage: Global___RevisionStage.ValueType = ...,
+        authenticated_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authenticated_time", b"authenticated_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authenticated_time", b"authenticated_time", "revision", b"revision", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRevision: _TypeAlias = KeyRevision  # noqa: Y015
+
+@_typing.final
+class KeySettings(_message.Message):
+    """What an operator sets on a TENANT key beside its secret. For SYSTEM keys their source says it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ModelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    BASE_URL_FIELD_NUMBER: _builtins.int
+    weight: _builtins.float
+    """Its share of the load among keys of the same priority. 0 means 1."""
+    priority: _builtins.int
+    """Keys of a higher priority are tried first."""
+    account: _builtins.str
+    """The account whose bill it shares with other keys of the tenant and provider. Empty: its own."""
+    base_url: _builtins.str
+    """Its own endpoint: https, or http on loopback. Empty: the provider's."""
+    @_builtins.property
+    def models(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Which models it serves, as in Key. Empty: every model. At most 1000. Of several globs that match
+        a name, the longest counts.
+        """
+
+    @_builtins.property
+    def limits(self) -> Global___KeyLimits:
+        """Caps."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the provider lets it expire. Unset: not known."""
+
+    def __init__(
+        self,
+        *,
+        weight: _builtins.float = ...,
+        priority: _builtins.int = ...,
+        models: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        limits: Global___KeyLimits | None = ...,
+        account: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        base_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "base_url", b"base_url", "expire_time", b"expire_time", "limits", b"limits", "models", b"models", "priority", b"priority", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeySettings: _TypeAlias = KeySettings  # noqa: Y015
 
 @_typing.final
 class KeyLimits(_message.Message):

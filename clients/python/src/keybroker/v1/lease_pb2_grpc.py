@@ -100,7 +100,9 @@ class LeaseServiceServicer:
 
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
         not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
-        lease for the tenant. That no key can be leased is a Denial, with status OK.
+        lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
+        keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
+        status OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +120,9 @@ class LeaseServiceServicer:
         Fails: FAILED_PRECONDITION when the key is quarantined, disabled or removed or the lease was
         revoked (ERROR_REASON_KEY_UNUSABLE), when a report or a release ended the lease
         (ERROR_REASON_LEASE_ENDED), when its time is over (ERROR_REASON_LEASE_EXPIRED). NOT_FOUND
-        (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given.
+        (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given. UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE) when it is not known whether a tenant's key is still there: the
+        lease lives on until its end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

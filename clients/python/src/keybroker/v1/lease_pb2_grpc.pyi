@@ -75,7 +75,9 @@ class LeaseServiceStub:
 
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
     not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
-    lease for the tenant. That no key can be leased is a Denial, with status OK.
+    lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
+    keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
+    status OK.
     """
     RenewLease: _grpc.UnaryUnaryMultiCallable[_lease_pb2.RenewLeaseRequest, _lease_pb2.RenewLeaseResponse]
     """Extends a lease: a longer stream, a held lease.
@@ -89,7 +91,9 @@ class LeaseServiceStub:
     Fails: FAILED_PRECONDITION when the key is quarantined, disabled or removed or the lease was
     revoked (ERROR_REASON_KEY_UNUSABLE), when a report or a release ended the lease
     (ERROR_REASON_LEASE_ENDED), when its time is over (ERROR_REASON_LEASE_EXPIRED). NOT_FOUND
-    (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given.
+    (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given. UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE) when it is not known whether a tenant's key is still there: the
+    lease lives on until its end.
     """
     ReleaseLease: _grpc.UnaryUnaryMultiCallable[_lease_pb2.ReleaseLeaseRequest, _lease_pb2.ReleaseLeaseResponse]
     """Gives back a lease that was not used, or that served its requests and was kept.
@@ -174,7 +178,9 @@ class LeaseServiceAsyncStub(LeaseServiceStub):
 
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
     not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
-    lease for the tenant. That no key can be leased is a Denial, with status OK.
+    lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
+    keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
+    status OK.
     """
     RenewLease: _aio.UnaryUnaryMultiCallable[_lease_pb2.RenewLeaseRequest, _lease_pb2.RenewLeaseResponse]  # type: ignore[assignment]
     """Extends a lease: a longer stream, a held lease.
@@ -188,7 +194,9 @@ class LeaseServiceAsyncStub(LeaseServiceStub):
     Fails: FAILED_PRECONDITION when the key is quarantined, disabled or removed or the lease was
     revoked (ERROR_REASON_KEY_UNUSABLE), when a report or a release ended the lease
     (ERROR_REASON_LEASE_ENDED), when its time is over (ERROR_REASON_LEASE_EXPIRED). NOT_FOUND
-    (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given.
+    (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given. UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE) when it is not known whether a tenant's key is still there: the
+    lease lives on until its end.
     """
     ReleaseLease: _aio.UnaryUnaryMultiCallable[_lease_pb2.ReleaseLeaseRequest, _lease_pb2.ReleaseLeaseResponse]  # type: ignore[assignment]
     """Gives back a lease that was not used, or that served its requests and was kept.
@@ -276,7 +284,9 @@ class LeaseServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
         not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
-        lease for the tenant. That no key can be leased is a Denial, with status OK.
+        lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
+        keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
+        status OK.
         """
 
     @_abc_1.abstractmethod
@@ -296,7 +306,9 @@ class LeaseServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails: FAILED_PRECONDITION when the key is quarantined, disabled or removed or the lease was
         revoked (ERROR_REASON_KEY_UNUSABLE), when a report or a release ended the lease
         (ERROR_REASON_LEASE_ENDED), when its time is over (ERROR_REASON_LEASE_EXPIRED). NOT_FOUND
-        (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given.
+        (ERROR_REASON_LEASE_UNKNOWN) for an id that this caller was never given. UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE) when it is not known whether a tenant's key is still there: the
+        lease lives on until its end.
         """
 
     @_abc_1.abstractmethod

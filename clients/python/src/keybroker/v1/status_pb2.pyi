@@ -27,6 +27,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _SealState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SealStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SealState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEAL_STATE_UNSPECIFIED: _SealState.ValueType  # 0
+    """Not said; never sent."""
+    SEAL_STATE_OPEN: _SealState.ValueType  # 1
+    """They can."""
+    SEAL_STATE_SEALED: _SealState.ValueType  # 2
+    """They cannot: keys of tenants are unusable, all else goes on."""
+
+class SealState(_SealState, metaclass=_SealStateEnumTypeWrapper):
+    """Whether secrets can be sealed and opened."""
+
+SEAL_STATE_UNSPECIFIED: SealState.ValueType  # 0
+"""Not said; never sent."""
+SEAL_STATE_OPEN: SealState.ValueType  # 1
+"""They can."""
+SEAL_STATE_SEALED: SealState.ValueType  # 2
+"""They cannot: keys of tenants are unusable, all else goes on."""
+Global___SealState: _TypeAlias = SealState  # noqa: Y015
+
 class _StoreState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -190,8 +214,10 @@ class BrokerStatus(_message.Message):
     SOURCES_FIELD_NUMBER: _builtins.int
     STORE_FIELD_NUMBER: _builtins.int
     REPLICA_FIELD_NUMBER: _builtins.int
+    SEAL_FIELD_NUMBER: _builtins.int
+    NOT_READY_FIELD_NUMBER: _builtins.int
     emergency: _builtins.bool
-    """Nothing can be leased at all."""
+    """There are SYSTEM keys, and none of them can be leased."""
     circuit_count: _builtins.int
     """How many circuits are not closed, also beyond the 1000."""
     @_builtins.property
@@ -230,6 +256,16 @@ class BrokerStatus(_message.Message):
     def replica(self) -> Global___ReplicaStatus:
         """Who answers."""
 
+    @_builtins.property
+    def seal(self) -> Global___SealStatus:
+        """Whether the secrets in the database can be opened."""
+
+    @_builtins.property
+    def not_ready(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why this replica does not take leases yet, one sentence each: a required provider whose keys
+        were not proved at the start. Empty when it is ready.
+        """
+
     def __init__(
         self,
         *,
@@ -244,10 +280,12 @@ class BrokerStatus(_message.Message):
         sources: _abc.Iterable[Global___SourceStatus] | None = ...,
         store: Global___StoreStatus | None = ...,
         replica: Global___ReplicaStatus | None = ...,
+        seal: Global___SealStatus | None = ...,
+        not_ready: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["replica", b"replica", "store", b"store", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replica", b"replica", "seal", b"seal", "store", b"store", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["circuit_count", b"circuit_count", "circuits", b"circuits", "disabled_upstreams", b"disabled_upstreams", "emergency", b"emergency", "incidents", b"incidents", "providers", b"providers", "replica", b"replica", "sources", b"sources", "store", b"store", "time", b"time", "upstreams", b"upstreams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["circuit_count", b"circuit_count", "circuits", b"circuits", "disabled_upstreams", b"disabled_upstreams", "emergency", b"emergency", "incidents", b"incidents", "not_ready", b"not_ready", "providers", b"providers", "replica", b"replica", "seal", b"seal", "sources", b"sources", "store", b"store", "time", b"time", "upstreams", b"upstreams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,10 +327,10 @@ class ProviderStatus(_message.Message):
     dialect: _builtins.str
     """The catalogue file that it speaks."""
     runnable: _builtins.bool
-    """Whether at least one of its keys could be leased for some model now."""
+    """Whether at least one of its SYSTEM keys could be leased for some model now."""
     @_builtins.property
     def keys_by_state(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """How many of its keys are in which state, by lower-case KeyState: {"healthy": 2}."""
+        """How many of its SYSTEM keys are in which state, by lower-case KeyState: {"healthy": 2}."""
 
     @_builtins.property
     def last_success_time(self) -> _timestamp_pb2.Timestamp:
@@ -493,23 +531,57 @@ class StoreStatus(_message.Message):
 
     STATE_FIELD_NUMBER: _builtins.int
     PENDING_FACTS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     state: Global___StoreState.ValueType
     """Whether it works."""
     pending_facts: _builtins.int
     """Facts that this replica knows and the store does not have yet."""
+    kind: _builtins.str
+    """What it is: `memory` or `sqlite`. New kinds may appear."""
+    fault: _builtins.str
+    """What is wrong with it, for a person. Empty when nothing is."""
     def __init__(
         self,
         *,
         state: Global___StoreState.ValueType = ...,
         pending_facts: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pending_facts", b"pending_facts", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "kind", b"kind", "pending_facts", b"pending_facts", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StoreStatus: _TypeAlias = StoreStatus  # noqa: Y015
+
+@_typing.final
+class SealStatus(_message.Message):
+    """Whether secrets in the database can be opened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    state: Global___SealState.ValueType
+    """Whether they can."""
+    fault: _builtins.str
+    """What is wrong and what to do, for a person. Empty when nothing is."""
+    def __init__(
+        self,
+        *,
+        state: Global___SealState.ValueType = ...,
+        fault: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealStatus: _TypeAlias = SealStatus  # noqa: Y015
 
 @_typing.final
 class ReplicaStatus(_message.Message):

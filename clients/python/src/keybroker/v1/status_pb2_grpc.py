@@ -120,7 +120,8 @@ class StatusServiceServicer:
 
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
         PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when a gateway may not lease for the tenant;
-        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE)
+        when the tenant's policy is not known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

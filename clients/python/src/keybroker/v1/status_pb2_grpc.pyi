@@ -73,7 +73,8 @@ class StatusServiceStub:
 
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
     PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when a gateway may not lease for the tenant;
-    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE)
+    when the tenant's policy is not known.
     """
     ExplainAcquire: _grpc.UnaryUnaryMultiCallable[_status_pb2.ExplainAcquireRequest, _status_pb2.ExplainAcquireResponse]
     """Explains what AcquireLease would answer now, key by key and filter by filter.
@@ -142,7 +143,8 @@ class StatusServiceAsyncStub(StatusServiceStub):
 
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
     PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when a gateway may not lease for the tenant;
-    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+    INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE)
+    when the tenant's policy is not known.
     """
     ExplainAcquire: _aio.UnaryUnaryMultiCallable[_status_pb2.ExplainAcquireRequest, _status_pb2.ExplainAcquireResponse]  # type: ignore[assignment]
     """Explains what AcquireLease would answer now, key by key and filter by filter.
@@ -226,7 +228,8 @@ class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider is not configured;
         PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when a gateway may not lease for the tenant;
-        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID).
+        INVALID_ARGUMENT (ERROR_REASON_PAGE_TOKEN_INVALID); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE)
+        when the tenant's policy is not known.
         """
 
     @_abc_1.abstractmethod
