@@ -85,6 +85,15 @@ class RevisionRetired(FactBase):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionAdopted(FactBase):
+    """A key's new revision is leased from now on: a hint to other replicas to read it."""
+
+    key_id: str
+    revision: str
+    replaced: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamCounted(FactBase):
     """One replica's counts of one upstream and principal in one second of log time: signed sums."""
 
@@ -100,13 +109,18 @@ class UpstreamCounted(FactBase):
 class IncidentChanged(FactBase):
     """Keys of one owner class began, or ceased, to be rejected together.
 
-    `joined` says that the incident was open already and more keys joined it.
+    `joined` says that the incident was open already and more keys joined it. `used` counts the keys
+    that it was judged against, `detail` says what the rejections have in common; `lasted_s` is set
+    when it is over.
     """
 
     owner_class: str
     key_ids: tuple[str, ...]
     opened: bool
     joined: bool = False
+    used: int = 0
+    detail: str = ""
+    lasted_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +139,7 @@ Fact: TypeAlias = (
     | ProbeEnded
     | CircuitCleared
     | RevisionRetired
+    | RevisionAdopted
     | UpstreamCounted
     | IncidentChanged
     | MarkAnnounced

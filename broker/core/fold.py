@@ -13,6 +13,7 @@ from broker.core.facts import (
     IncidentChanged,
     MarkAnnounced,
     ProbeEnded,
+    RevisionAdopted,
     RevisionRetired,
     TrialEnded,
     UpstreamCounted,
@@ -272,8 +273,10 @@ def _incident_changed(state: Health, fact: IncidentChanged, stamp: Stamp) -> lis
     return []
 
 
-def _announced(_state: Health, _fact: MarkAnnounced, _stamp: Stamp) -> list[Change]:
-    return []  # durable marks live in their own store; the fact only says "read it anew"
+def _announced(
+    _state: Health, _fact: MarkAnnounced | RevisionAdopted, _stamp: Stamp
+) -> list[Change]:
+    return []  # marks and secrets live in their own stores; the fact only says "read it anew"
 
 
 _FOLDS: dict[type[Any], Callable[[Health, Any, Stamp], list[Change]]] = {
@@ -285,4 +288,5 @@ _FOLDS: dict[type[Any], Callable[[Health, Any, Stamp], list[Change]]] = {
     UpstreamCounted: _counted,
     IncidentChanged: _incident_changed,
     MarkAnnounced: _announced,
+    RevisionAdopted: _announced,
 }

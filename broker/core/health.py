@@ -132,6 +132,10 @@ class Health:
         self._seen.pop(fact_id, None)  # a sweep relies on the order of time
         self._seen[fact_id] = at
 
+    def seen(self) -> Iterator[tuple[str, float]]:
+        """The ids that this layer remembers and the log time of each, oldest first."""
+        yield from self._seen.items()
+
     def count(self, key: CountKey, counts: Counts) -> None:
         """Add a replica's published counts of one second."""
         self._counts[key] = self._counts.get(key, Counts()).plus(counts)
@@ -151,6 +155,10 @@ class Health:
         if owner_class in self._incidents:
             return self._incidents[owner_class]
         return self._base.incident(owner_class) if self._base else None
+
+    def incidents(self) -> Iterator[Incident]:
+        """The incidents that this layer knows to be on."""
+        return (incident for incident in self._incidents.values() if incident)
 
     def sweep(self, now: float) -> list[Circuit]:
         """Forget spent records, old fact ids and old counts; return the records that went.

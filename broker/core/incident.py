@@ -19,16 +19,29 @@ class KeyUse:
         self._rejected: dict[str, dict[str, float]] = {}
 
     def note_used(self, owner_class: str, key_id: str, now: float) -> None:
-        """Remember that a key was leased."""
-        self._used.setdefault(owner_class, {})[key_id] = now
+        """Remember that a key was leased, or that a call with it succeeded."""
+        used = self._used.setdefault(owner_class, {})
+        used.pop(key_id, None)  # the first in order is the one longest unused
+        used[key_id] = now
 
-    def note_rejected(self, owner_class: str, key_id: str, now: float) -> tuple[str, ...]:
-        """Remember a rejection; return the keys of the incident it completes, or none."""
-        used = _since(self._used.setdefault(owner_class, {}), now - IN_USE_S)
+    def used(self, owner_class: str, now: float) -> set[str]:
+        """The keys in use; the others are forgotten."""
+        used = self._used.get(owner_class, {})
+        while used and next(iter(used.values())) < now - IN_USE_S:
+            del used[next(iter(used))]
+        return set(used)
+
+    def note_rejected(
+        self, owner_class: str, key_id: str, now: float, beside: Iterable[str] = ()
+    ) -> tuple[str, ...]:
+        """Remember a rejection; return the keys of the incident it completes, or none.
+
+        `beside` are keys that count as in use although nobody is known to have used them.
+        """
         rejected = self._rejected.setdefault(owner_class, {})
         rejected[key_id] = now
         together = _since(rejected, now - TOGETHER_S)
-        in_use = used.keys() | together.keys()
+        in_use = self.used(owner_class, now) | together.keys() | set(beside)
         return tuple(sorted(together)) if len(together) >= SHARE * len(in_use) else ()
 
     def note_healed(self, owner_class: str, key_id: str) -> None:

@@ -22,6 +22,19 @@ class KeyLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class KeySettings:
+    """What an operator says of a key beside its secret; see Key."""
+
+    models: Mapping[str, str] = field(default_factory=lambda: _ALL_MODELS)
+    weight: float = 1.0
+    priority: int = 0
+    limits: KeyLimits = KeyLimits()
+    account: str = ""
+    expires_at: datetime | None = None
+    base_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A key of one provider.
 

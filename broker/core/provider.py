@@ -19,3 +19,8 @@ class Provider:
     base_url: str
     models: tuple[str, ...] = ()
     fallbacks: tuple[Target, ...] = ()
+
+    @property
+    def is_probeable(self) -> bool:
+        """Is there a free call that proves a key?"""
+        return self.dialect.probe is not None and self.dialect.probe.authenticates

@@ -42,6 +42,10 @@ class ReplicaHealth:
         """Facts the log has not confirmed, oldest first."""
         return list(self._pending.values())
 
+    def is_pending(self, fact: Fact) -> bool:
+        """Is the fact this replica's own, and not confirmed yet?"""
+        return fact.fact_id in self._pending
+
     def would_change(self, fact: Fact, now: float) -> list[Change]:
         """What folding `fact` now would change; what changes nothing is not worth logging."""
         return fold(Health(self.view), fact, now, 0.0)

@@ -38,6 +38,6 @@ class EventHistory(Protocol):
     ) -> tuple[list[Event], int | None]:
         """Up to `limit` events, newest first, older than the cursor `before`; and the next one.
 
-        The cursor is None when there are no more.
+        The cursor is None when there are no more. Raises StoreUnavailableError.
         """
         ...

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from broker.core.facts import Fact
 from broker.core.replica import Logged
+from broker.core.snapshot import Snapshot
 
 Deliver = Callable[[Logged], None]
 """Called in the event loop with each entry; must not block or raise."""
@@ -21,9 +22,25 @@ class FactLog(Protocol):
         """
         ...
 
-    def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
+    async def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
         """Deliver the provider's entries with positions above `after`, in order, at least once.
 
         Entries already there are delivered before this returns. Returns the call that stops it.
+        An entry that cannot be read is left out, and logged. Raises StoreUnavailableError.
+        """
+        ...
+
+    async def snapshot(self, provider: str) -> Snapshot | None:
+        """The newest snapshot that can be read; the log has every entry after its position.
+
+        Raises StoreUnavailableError, and StoreUnusableError where there are snapshots and none can
+        be read.
+        """
+        ...
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot, durable as far as the log is, and forget entries it makes needless.
+
+        Raises StoreUnavailableError.
         """
         ...

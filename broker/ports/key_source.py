@@ -8,10 +8,15 @@ from broker.core.key import Key
 
 @dataclass(frozen=True, slots=True)
 class SourceFault:
-    """Something wrong in a source, with its place (`.env:12`); never with a secret in it."""
+    """Something wrong in a source, with its place (`.env:12`); never with a secret in it.
+
+    `is_lasting` says that no edit mends it while the process runs: it was there before what is
+    edited now.
+    """
 
     place: str
     message: str
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,14 @@ from typing import get_args
 
 import pytest
 
-from broker.core.facts import CIRCUIT_FACTS, Fact, FactBase, IncidentChanged, MarkAnnounced
+from broker.core.facts import (
+    CIRCUIT_FACTS,
+    Fact,
+    FactBase,
+    IncidentChanged,
+    MarkAnnounced,
+    RevisionAdopted,
+)
 from broker.core.facts import UpstreamCounted as Counted
 from broker.core.words import Family
 from tests.unit.core.given import failed
@@ -30,5 +37,6 @@ def test_equal_facts_are_equal() -> None:
     assert failed("f", Family.LIMIT) != failed("g", Family.LIMIT)
 
 
-def test_all_facts_move_circuits_but_counts_incidents_and_marks() -> None:
-    assert set(KINDS) - set(CIRCUIT_FACTS) == {Counted, IncidentChanged, MarkAnnounced}
+def test_all_facts_move_circuits_but_counts_incidents_and_announcements() -> None:
+    announced = {IncidentChanged, MarkAnnounced, RevisionAdopted}
+    assert set(KINDS) - set(CIRCUIT_FACTS) == {Counted, *announced}

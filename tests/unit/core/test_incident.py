@@ -55,3 +55,20 @@ def test_an_incident_is_over_when_fewer_than_half_of_its_keys_are_rejected() -> 
     assert not is_over(["k1", "k2"], {"k1"})
     assert is_over(["k1", "k2"], {"k3"})
     assert is_over(["k1", "k2", "k3"], {"k1"})
+
+
+def test_keys_that_count_as_in_use_are_judged_beside_those_that_were_used() -> None:
+    use = KeyUse()
+    use.note_used("SYSTEM", "a", NOW)
+    assert use.note_rejected("SYSTEM", "a", NOW, ["b", "c"]) == ()
+    assert use.note_rejected("SYSTEM", "b", NOW, ["b", "c"]) == ("a", "b")
+
+
+def test_keys_are_in_use_for_ten_minutes_after_the_last_time() -> None:
+    use = KeyUse()
+    for key_id in "abc":
+        use.note_used("SYSTEM", key_id, NOW)
+    use.note_used("SYSTEM", "a", NOW + 1)
+    assert use.used("SYSTEM", NOW + 600) == {"a", "b", "c"}
+    assert use.used("SYSTEM", NOW + 601) == {"a"}
+    assert use.used("TENANT", NOW) == set()

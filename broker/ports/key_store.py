@@ -1,0 +1,100 @@
+"""Where tenants' keys and policies are kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.core.key import KeySettings
+from broker.core.sealed import SealedSecret
+from broker.core.tenancy import TenantPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRevision:
+    """One sealed secret of a key; times are epoch seconds.
+
+    `authenticated_at` is when the provider last accepted it, None if it never did.
+    """
+
+    revision: str
+    sealed: SealedSecret
+    created_at: float
+    authenticated_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A tenant's key; `revisions` are the newest first, and never empty."""
+
+    key_id: str
+    tenant: str
+    provider: str
+    settings: KeySettings
+    revisions: tuple[StoredRevision, ...]
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRecord:
+    """All that is kept of one tenant: policies by provider, and keys by id."""
+
+    tenant: str
+    policies: Mapping[str, TenantPolicy]
+    keys: tuple[StoredKey, ...]
+
+
+class KeyStore(Protocol):
+    """Tenants' keys and policies; every change is whole and durable on return, or not made.
+
+    All methods raise StoreUnavailableError.
+    """
+
+    async def tenant(self, tenant: str) -> TenantRecord:
+        """One tenant; one that nothing is kept of has no policies and no keys."""
+        ...
+
+    async def key(self, key_id: str) -> StoredKey | None:
+        """One key by id."""
+        ...
+
+    async def page(
+        self, *, after: tuple[str, str], limit: int, provider: str = "", tenant: str = ""
+    ) -> list[StoredKey]:
+        """Up to `limit` keys by (provider, key id), those that come after `after`."""
+        ...
+
+    async def create(self, key: StoredKey, first_policy: TenantPolicy) -> None:
+        """Keep a new key, and `first_policy` if its tenant and provider have none, at once.
+
+        Raises KeyTakenError for a taken id, DuplicateSecretError where another key of the tenant
+        and provider has a revision of this name.
+        """
+        ...
+
+    async def update(self, key_id: str, settings: KeySettings, at: float) -> bool:
+        """Replace a key's settings; say whether there is such a key."""
+        ...
+
+    async def add_revision(self, key_id: str, revision: StoredRevision) -> bool:
+        """Keep a new revision as the newest; say whether there is such a key.
+
+        A revision that is kept already becomes the newest again. Raises DuplicateSecretError.
+        """
+        ...
+
+    async def drop_revision(self, key_id: str, revision: str) -> None:
+        """Forget a revision and its secret; the last one of a key stays."""
+        ...
+
+    async def note_authenticated(self, key_id: str, revision: str, at: float) -> None:
+        """Remember that the provider accepted a revision; unknown ones are ignored."""
+        ...
+
+    async def delete(self, key_id: str) -> bool:
+        """Forget a key and all its secrets; its policy stays. Say whether it was there."""
+        ...
+
+    async def put_policy(self, policy: TenantPolicy) -> None:
+        """Set a policy, replacing the one of its tenant and provider."""
+        ...
