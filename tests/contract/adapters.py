@@ -9,30 +9,47 @@ from broker.adapters.memory import (
     MemoryClaims,
     MemoryEventHistory,
     MemoryFactLog,
+    MemoryKeyStore,
+    MemoryLastGoodStore,
     MemoryMarkStore,
 )
 from broker.adapters.prometheus import PrometheusMeter
+from broker.adapters.seal import AesSealer
+from broker.adapters.sql import (
+    SqlEventHistory,
+    SqlFactLog,
+    SqlKeyStore,
+    SqlLastGoodStore,
+    SqlMarkStore,
+)
 from broker.adapters.system import SystemClock
 from broker.ports.claims import Claims
 from broker.ports.clock import Clock
 from broker.ports.event_history import EventHistory
 from broker.ports.fact_log import FactLog
 from broker.ports.gauges import StatusGauges
+from broker.ports.key_store import KeyStore
+from broker.ports.last_good import LastGoodStore
 from broker.ports.mark_store import MarkStore
 from broker.ports.meter import Meter
+from broker.ports.sealer import Sealer
 from tests.contract import key_source_rigs, prober_rigs
 from tests.contract.key_source_rigs import KeySourceRig
 from tests.contract.prober_rigs import ProberRig
+from tests.contract.sql_rigs import on_database
 from tests.fakes import FakeClock, FakeFactLog, FakeMeter
 
 MakeFactLog = Callable[[FakeClock], AbstractAsyncContextManager[FactLog]]
 MakeClaims = Callable[[], AbstractAsyncContextManager[Claims]]
 MakeMarkStore = Callable[[], AbstractAsyncContextManager[MarkStore]]
 MakeEventHistory = Callable[[], AbstractAsyncContextManager[EventHistory]]
+MakeKeyStore = Callable[[], AbstractAsyncContextManager[KeyStore]]
+MakeLastGoodStore = Callable[[], AbstractAsyncContextManager[LastGoodStore]]
 
 FACT_LOGS: Mapping[str, MakeFactLog] = {
     "memory": lambda clock: nullcontext(MemoryFactLog(clock)),
     "fake": lambda clock: nullcontext(FakeFactLog(MemoryFactLog(clock), clock)),
+    "sql": lambda clock: on_database(lambda database: SqlFactLog(database, clock))(),
 }
 
 CLAIMS: Mapping[str, MakeClaims] = {
@@ -41,10 +58,27 @@ CLAIMS: Mapping[str, MakeClaims] = {
 
 MARK_STORES: Mapping[str, MakeMarkStore] = {
     "memory": lambda: nullcontext(MemoryMarkStore()),
+    "sql": on_database(SqlMarkStore),
 }
 
 EVENT_HISTORIES: Mapping[str, MakeEventHistory] = {
     "memory": lambda: nullcontext(MemoryEventHistory()),
+    "sql": on_database(lambda database: SqlEventHistory(database, FakeClock())),
+}
+
+KEY_STORES: Mapping[str, MakeKeyStore] = {
+    "memory": lambda: nullcontext(MemoryKeyStore()),
+    "sql": on_database(SqlKeyStore),
+}
+
+LAST_GOOD_STORES: Mapping[str, MakeLastGoodStore] = {
+    "memory": lambda: nullcontext(MemoryLastGoodStore()),
+    "sql": on_database(SqlLastGoodStore),
+}
+
+SEALERS: Mapping[str, Callable[[], Sealer]] = {
+    "aes": lambda: AesSealer.of_keys(bytes(32)),
+    "aes with an older key": lambda: AesSealer.of_keys(bytes(32), b"older" + bytes(27)),
 }
 
 CLOCKS: Mapping[str, Callable[[], Clock]] = {
@@ -54,6 +88,7 @@ CLOCKS: Mapping[str, Callable[[], Clock]] = {
 
 KEY_SOURCES: Mapping[str, Callable[[], KeySourceRig]] = {
     "env": key_source_rigs.EnvRig,
+    "toml": key_source_rigs.TomlRig,
     "fake": key_source_rigs.FakeRig,
 }
 

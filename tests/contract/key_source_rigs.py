@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, Self
 
 from broker.adapters.env import EnvKeySource
+from broker.adapters.toml import TomlKeySource
 from broker.core.key import Key
 from broker.core.secret import Secret
 from broker.core.words import Provenance
@@ -14,6 +15,7 @@ from tests.fakes import FakeKeySource
 
 FINGERPRINT_SECRET = b"a secret for fingerprints"
 PROVIDERS = ("openai", "anthropic")
+PAUSE_S = 0.01
 
 
 class KeySourceRig(AbstractContextManager["KeySourceRig"], Protocol):
@@ -76,17 +78,15 @@ class FakeRig:
         self._fake.is_down = False
 
 
-class EnvRig:
-    """Writes a `.env` file before each reading."""
+class FileRig:
+    """Writes a file before each reading."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self._folder = TemporaryDirectory()
-        self._file = Path(self._folder.name) / ".env"
-        self._lines: dict[tuple[str, str], str] = {}
+        self._file = Path(self._folder.name) / name
+        self._entries: dict[tuple[str, str], str] = {}
         self._write()
-        self.source: KeySource = EnvKeySource(
-            {}, self._file, PROVIDERS, FINGERPRINT_SECRET, required=True
-        )
+        self.source = self._source(self._file)
 
     def __enter__(self) -> Self:
         return self
@@ -95,15 +95,15 @@ class EnvRig:
         self._folder.cleanup()
 
     def put(self, provider: str, name: str, plaintext: str) -> None:
-        self._lines[provider, name] = f"{provider.upper()}_API_KEY_{name}={plaintext}"
+        self._entries[provider, name] = self._entry(provider, name, plaintext)
         self._write()
 
     def remove(self, provider: str, name: str) -> None:
-        del self._lines[provider, name]
+        del self._entries[provider, name]
         self._write()
 
     def spoil(self) -> None:
-        self._lines["", ""] = "OPENAI_API_KEY="
+        self._entries["", ""] = self._entry("openai", "0", "")
         self._write()
 
     def cut_off(self) -> None:
@@ -113,4 +113,36 @@ class EnvRig:
         self._write()
 
     def _write(self) -> None:
-        self._file.write_text("".join(f"{line}\n" for line in self._lines.values()))
+        self._file.write_text("".join(f"{entry}\n" for entry in self._entries.values()))
+
+    def _source(self, file: Path) -> KeySource:
+        raise NotImplementedError
+
+    def _entry(self, provider: str, name: str, plaintext: str) -> str:
+        raise NotImplementedError
+
+
+class EnvRig(FileRig):
+    """A `.env` file."""
+
+    def __init__(self) -> None:
+        super().__init__(".env")
+
+    def _source(self, file: Path) -> KeySource:
+        return EnvKeySource({}, file, PROVIDERS, FINGERPRINT_SECRET, required=True, pause_s=PAUSE_S)
+
+    def _entry(self, provider: str, name: str, plaintext: str) -> str:
+        return f"{provider.upper()}_API_KEY_{name}={plaintext}"
+
+
+class TomlRig(FileRig):
+    """A TOML file."""
+
+    def __init__(self) -> None:
+        super().__init__("keys.toml")
+
+    def _source(self, file: Path) -> KeySource:
+        return TomlKeySource(file, {}, PROVIDERS, FINGERPRINT_SECRET, pause_s=PAUSE_S)
+
+    def _entry(self, provider: str, name: str, plaintext: str) -> str:
+        return f'[[{provider}]]\nname = "{name}"\nsecret = "{plaintext}"'

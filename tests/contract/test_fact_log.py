@@ -5,11 +5,24 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from broker.core.facts import Fact, RevisionRetired
-from broker.core.replica import Logged
+from broker.core.facts import CallFailed, Fact, RevisionRetired
+from broker.core.replica import Logged, ReplicaHealth
+from broker.core.scope import key_scope
+from broker.core.snapshot import Snapshot, take_snapshot
+from broker.core.words import Evidence, Family, Kind
 from broker.ports.fact_log import FactLog
 from tests.contract.adapters import FACT_LOGS
 from tests.fakes import FakeClock, eventually
+
+TRIPPED = CallFailed(
+    fact_id="tripped",
+    provider="openai",
+    replica="r1",
+    scope=key_scope("openai", "openai/1", "aa"),
+    family=Family.CREDENTIAL,
+    kind=Kind.INVALID_CREDENTIAL,
+    evidence=Evidence.CERTAIN,
+)
 
 
 @pytest.fixture
@@ -64,7 +77,7 @@ async def test_a_fact_id_that_is_remembered_is_appended_once(log: FactLog) -> No
     await log.append(fact("f2"), 0.0)
     assert await log.append(fact("f1"), 7.0) == first
     got: list[Logged] = []
-    log.follow("openai", 0, got.append)
+    await log.follow("openai", 0, got.append)
     await eventually(lambda: len(got) >= 2)
     assert [entry.fact.fact_id for entry in got] == ["f1", "f2"]
 
@@ -72,13 +85,13 @@ async def test_a_fact_id_that_is_remembered_is_appended_once(log: FactLog) -> No
 async def test_entries_already_there_are_delivered_before_follow_returns(log: FactLog) -> None:
     entries = [await log.append(fact(f"f{n}"), 0.0) for n in range(3)]
     got: list[Logged] = []
-    log.follow("openai", entries[0].position, got.append)
+    await log.follow("openai", entries[0].position, got.append)
     assert got == entries[1:]
 
 
 async def test_a_follower_gets_later_entries_of_its_provider_only(log: FactLog) -> None:
     got: list[Logged] = []
-    log.follow("openai", 0, got.append)
+    await log.follow("openai", 0, got.append)
     await log.append(fact("f1", "anthropic"), 0.0)
     entry = await log.append(fact("f2", "openai"), 0.0)
     await eventually(lambda: bool(got))
@@ -88,9 +101,9 @@ async def test_a_follower_gets_later_entries_of_its_provider_only(log: FactLog) 
 async def test_concurrent_appends_reach_every_follower_in_one_order(log: FactLog) -> None:
     early: list[Logged] = []
     late: list[Logged] = []
-    log.follow("openai", 0, early.append)
+    await log.follow("openai", 0, early.append)
     await asyncio.gather(*(log.append(fact(f"f{n}"), 0.0) for n in range(50)))
-    log.follow("openai", 0, late.append)
+    await log.follow("openai", 0, late.append)
     await eventually(lambda: len(early) >= 50)
     positions = [entry.position for entry in early]
     assert positions == sorted(positions)
@@ -100,8 +113,8 @@ async def test_concurrent_appends_reach_every_follower_in_one_order(log: FactLog
 async def test_a_follower_that_was_stopped_gets_nothing_more(log: FactLog) -> None:
     stopped: list[Logged] = []
     other: list[Logged] = []
-    stop = log.follow("openai", 0, stopped.append)
-    log.follow("openai", 0, other.append)
+    stop = await log.follow("openai", 0, stopped.append)
+    await log.follow("openai", 0, other.append)
     stop()
     stop()
     await log.append(fact("f1"), 0.0)
@@ -122,9 +135,57 @@ async def test_what_a_delivery_appends_in_turn_is_delivered_after_it(log: FactLo
         if entry.fact.fact_id == "cause":
             tasks.append(asyncio.ensure_future(log.append(fact("effect"), 0.0)))
 
-    log.follow("openai", 0, cause)
-    log.follow("openai", 0, recording("plain"))
+    await log.follow("openai", 0, cause)
+    await log.follow("openai", 0, recording("plain"))
     await log.append(fact("cause"), 0.0)
     await eventually(lambda: all(len(order) == 2 for order in orders.values()))
     assert list(orders.values()) == [["cause", "effect"], ["cause", "effect"]]
     await asyncio.gather(*tasks)
+
+
+# --- Snapshots --------------------------------------------------------------------------------
+
+
+async def test_a_new_log_has_no_snapshot(log: FactLog) -> None:
+    assert await log.snapshot("openai") is None
+
+
+async def test_a_snapshot_comes_back_as_it_was_saved(log: FactLog, clock: FakeClock) -> None:
+    entry = await log.append(TRIPPED, 0.0)
+    replica = ReplicaHealth()
+    replica.confirm(entry)
+    saved = take_snapshot("openai", replica, clock.now())
+    await log.save_snapshot(saved)
+    assert await log.snapshot("openai") == saved
+    assert await log.snapshot("anthropic") is None
+
+
+async def test_the_newest_snapshot_is_the_one_of_the_highest_position(log: FactLog) -> None:
+    entries = [await log.append(fact(f"f{n}"), 0.0) for n in range(4)]
+    saved = [Snapshot("openai", entry.position, entry.at) for entry in entries]
+    for snapshot in (saved[0], saved[2], saved[3], saved[1]):
+        await log.save_snapshot(snapshot)
+    assert await log.snapshot("openai") == saved[3]
+
+
+async def test_entries_after_a_snapshot_are_kept(log: FactLog, clock: FakeClock) -> None:
+    for number in range(6):
+        entry = await log.append(fact(f"f{number}"), 0.0)
+        clock.advance(3600.0)
+        if number % 2:
+            await log.save_snapshot(Snapshot("openai", entry.position, clock.now()))
+    last = await log.append(fact("last"), 0.0)
+    snapshot = await log.snapshot("openai")
+    assert snapshot is not None
+    got: list[Logged] = []
+    await log.follow("openai", snapshot.position, got.append)
+    assert got == [last]
+
+
+async def test_an_id_is_remembered_whatever_was_saved(log: FactLog, clock: FakeClock) -> None:
+    first = await log.append(fact("f1"), 0.0)
+    for _ in range(3):
+        entry = await log.append(fact(f"f{clock.now()}"), 0.0)
+        clock.advance(60.0)
+        await log.save_snapshot(Snapshot("openai", entry.position, clock.now()))
+    assert await log.append(fact("f1"), 0.0) == first

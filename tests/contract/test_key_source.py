@@ -44,6 +44,12 @@ async def test_a_key_is_the_operator_s_and_its_revision_is_its_fingerprint(
     assert (key.provider, key.provenance, key.owner) == ("openai", Provenance.SYSTEM, "")
 
 
+async def test_where_nothing_changed_the_same_is_read_again(rig: KeySourceRig) -> None:
+    rig.put("openai", "1", CANARY)
+    rig.spoil()
+    assert await rig.source.load() == await rig.source.load()
+
+
 async def test_every_reading_is_a_new_one(rig: KeySourceRig) -> None:
     rig.put("openai", "1", "first")
     assert set(await keys_of(rig)) == {"first"}

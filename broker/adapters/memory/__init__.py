@@ -1,8 +1,17 @@
-"""State of one process, gone when it ends: the default until there is a database."""
+"""State of one process, gone when it ends: for `database = memory`, and for tests."""
 
 from broker.adapters.memory.claims import MemoryClaims
 from broker.adapters.memory.event_history import MemoryEventHistory
 from broker.adapters.memory.fact_log import MemoryFactLog
+from broker.adapters.memory.key_store import MemoryKeyStore
+from broker.adapters.memory.last_good import MemoryLastGoodStore
 from broker.adapters.memory.mark_store import MemoryMarkStore
 
-__all__ = ["MemoryClaims", "MemoryEventHistory", "MemoryFactLog", "MemoryMarkStore"]
+__all__ = [
+    "MemoryClaims",
+    "MemoryEventHistory",
+    "MemoryFactLog",
+    "MemoryKeyStore",
+    "MemoryLastGoodStore",
+    "MemoryMarkStore",
+]

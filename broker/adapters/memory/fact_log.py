@@ -6,6 +6,7 @@ from itertools import islice
 
 from broker.core.facts import Fact
 from broker.core.replica import Logged
+from broker.core.snapshot import Snapshot
 from broker.ports.clock import Clock
 from broker.ports.fact_log import Deliver
 
@@ -35,7 +36,7 @@ class MemoryFactLog:
             log.pump(follower)
         return logged
 
-    def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
+    async def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
         """Deliver what is kept above `after`, then each entry within the append that makes it."""
         log = self._log(provider)
         follower = _Follower(after, deliver)
@@ -47,6 +48,16 @@ class MemoryFactLog:
                 log.followers.remove(follower)
 
         return stop
+
+    async def snapshot(self, provider: str) -> Snapshot | None:
+        """The last one that was saved."""
+        return self._log(provider).snapshot
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep it in place of an earlier one; entries go by their number alone."""
+        log = self._log(snapshot.provider)
+        if log.snapshot is None or snapshot.position >= log.snapshot.position:
+            log.snapshot = snapshot
 
     def _log(self, provider: str) -> "_ProviderLog":
         log = self._logs.get(provider)
@@ -71,6 +82,7 @@ class _ProviderLog:
 
     def __init__(self, max_entries: int) -> None:
         self.followers: list[_Follower] = []
+        self.snapshot: Snapshot | None = None
         self._entries: deque[Logged] = deque(maxlen=max_entries)
         self._by_id: dict[str, Logged] = {}
         self._position = 0

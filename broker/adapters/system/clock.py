@@ -7,11 +7,13 @@ import time
 class SystemClock:
     """Epoch seconds that no adjustment of the wall clock turns back or makes jump.
 
-    It drifts from the wall clock as far as that is corrected while the process runs.
+    It drifts from the wall clock as far as that is corrected while the process runs. It begins no
+    earlier than `not_before`, what an earlier process wrote down last: where the wall clock was
+    turned back meanwhile, what is open stays so for as long as it was meant to, and no longer.
     """
 
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+    def __init__(self, not_before: float = 0.0) -> None:
+        self._offset = max(time.time(), not_before) - time.monotonic()
 
     def now(self) -> float:
         """Epoch seconds."""

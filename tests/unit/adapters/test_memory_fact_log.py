@@ -24,7 +24,7 @@ def fact(fact_id: str) -> Fact:
 async def test_append_delivers_before_it_returns(clock: FakeClock) -> None:
     log = MemoryFactLog(clock)
     got: list[Logged] = []
-    log.follow("openai", 0, got.append)
+    await log.follow("openai", 0, got.append)
     entry = await log.append(fact("f1"), 0.0)
     assert got == [entry]
 
@@ -53,7 +53,7 @@ async def test_the_oldest_entries_are_trimmed_and_positions_stay(clock: FakeCloc
     log = MemoryFactLog(clock, max_entries=3)
     entries = [await log.append(fact(f"f{n}"), 0.0) for n in range(5)]
     got: list[Logged] = []
-    log.follow("openai", 0, got.append)
+    await log.follow("openai", 0, got.append)
     assert got == entries[2:]
     assert [entry.position for entry in got] == [3, 4, 5]
 
@@ -69,8 +69,8 @@ async def test_a_coroutine_driven_inside_a_delivery_keeps_the_order(clock: FakeC
             with pytest.raises(StopIteration):
                 log.append(fact(f"effect{entry.position}"), 0.0).send(None)
 
-    log.follow("openai", 0, cause)
-    log.follow("openai", 0, lambda entry: orders[1].append(entry.position))
+    await log.follow("openai", 0, cause)
+    await log.follow("openai", 0, lambda entry: orders[1].append(entry.position))
     await log.append(fact("cause"), 0.0)
     assert orders == ([1, 2, 3], [1, 2, 3])
 
@@ -80,12 +80,12 @@ async def test_a_follower_may_stop_itself_and_others_within_a_delivery(clock: Fa
     for number in range(3):
         await log.append(fact(f"f{number}"), 0.0)
     stopped: list[int] = []
-    stop = log.follow("openai", 3, lambda entry: stopped.append(entry.position))
+    stop = await log.follow("openai", 3, lambda entry: stopped.append(entry.position))
 
     def stop_other(entry: Logged) -> None:
         stop()
 
-    log.follow("openai", 3, stop_other)
+    await log.follow("openai", 3, stop_other)
     await log.append(fact("f3"), 0.0)
     await log.append(fact("f4"), 0.0)
     assert stopped == [4]

@@ -1,0 +1,122 @@
+"""Tenants' keys and policies for as long as the process lives."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from heapq import nsmallest
+
+from broker.core.key import KeySettings
+from broker.core.tenancy import TenantPolicy
+from broker.ports.errors import DuplicateSecretError, KeyTakenError
+from broker.ports.key_store import StoredKey, StoredRevision, TenantRecord
+
+
+class MemoryKeyStore:
+    """Keys by id and by tenant; nothing is awaited within a change, so each is whole."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, StoredKey] = {}
+        self._ids_of: dict[str, set[str]] = {}
+        self._policies: dict[str, dict[str, TenantPolicy]] = {}
+
+    async def tenant(self, tenant: str) -> TenantRecord:
+        """One tenant; its keys by (provider, key id)."""
+        keys = sorted(self._keys_of(tenant), key=_place)
+        return TenantRecord(tenant, dict(self._policies.get(tenant, {})), tuple(keys))
+
+    async def key(self, key_id: str) -> StoredKey | None:
+        """One key by id."""
+        return self._keys.get(key_id)
+
+    async def page(
+        self, *, after: tuple[str, str], limit: int, provider: str = "", tenant: str = ""
+    ) -> list[StoredKey]:
+        """Up to `limit` keys that come after `after`."""
+        keys = self._keys_of(tenant) if tenant else iter(self._keys.values())
+        due = (key for key in keys if _place(key) > after and provider in {"", key.provider})
+        return nsmallest(limit, due, key=_place)
+
+    async def create(self, key: StoredKey, first_policy: TenantPolicy) -> None:
+        """Keep a new key, and its tenant's first policy."""
+        if key.key_id in self._keys:
+            raise KeyTakenError(f"there is a key {key.key_id} already")
+        for revision in key.revisions:
+            self._check_is_new(key, revision.revision)
+        self._keys[key.key_id] = key
+        self._ids_of.setdefault(key.tenant, set()).add(key.key_id)
+        policies = self._policies.setdefault(first_policy.tenant, {})
+        policies.setdefault(first_policy.provider, first_policy)
+
+    async def update(self, key_id: str, settings: KeySettings, at: float) -> bool:
+        """Replace a key's settings."""
+        key = self._keys.get(key_id)
+        if key is None:
+            return False
+        self._keys[key_id] = replace(key, settings=settings, updated_at=at)
+        return True
+
+    async def add_revision(self, key_id: str, revision: StoredRevision) -> bool:
+        """Keep a revision as the newest; that it authenticated before is not forgotten."""
+        key = self._keys.get(key_id)
+        if key is None:
+            return False
+        self._check_is_new(key, revision.revision)
+        others = []
+        for kept in key.revisions:
+            if kept.revision != revision.revision:
+                others.append(kept)
+            elif revision.authenticated_at is None:
+                revision = replace(revision, authenticated_at=kept.authenticated_at)
+        self._keys[key_id] = replace(
+            key, revisions=(revision, *others), updated_at=revision.created_at
+        )
+        return True
+
+    async def drop_revision(self, key_id: str, revision: str) -> None:
+        """Forget a revision, unless it is the last one."""
+        key = self._keys.get(key_id)
+        if key is None:
+            return
+        rest = tuple(kept for kept in key.revisions if kept.revision != revision)
+        if rest:
+            self._keys[key_id] = replace(key, revisions=rest)
+
+    async def note_authenticated(self, key_id: str, revision: str, at: float) -> None:
+        """Remember that the provider accepted a revision."""
+        key = self._keys.get(key_id)
+        if key is None:
+            return
+        revisions = (
+            replace(kept, authenticated_at=at) if kept.revision == revision else kept
+            for kept in key.revisions
+        )
+        self._keys[key_id] = replace(key, revisions=tuple(revisions))
+
+    async def delete(self, key_id: str) -> bool:
+        """Forget a key; its policy stays."""
+        key = self._keys.pop(key_id, None)
+        if key is None:
+            return False
+        ids = self._ids_of[key.tenant]
+        ids.discard(key_id)
+        if not ids:
+            del self._ids_of[key.tenant]
+        return True
+
+    async def put_policy(self, policy: TenantPolicy) -> None:
+        """Set a policy."""
+        self._policies.setdefault(policy.tenant, {})[policy.provider] = policy
+
+    def _keys_of(self, tenant: str) -> Iterator[StoredKey]:
+        return (self._keys[key_id] for key_id in self._ids_of.get(tenant, ()))
+
+    def _check_is_new(self, key: StoredKey, revision: str) -> None:
+        """Raise DuplicateSecretError where another key of the pool has this revision."""
+        for other in self._keys_of(key.tenant):
+            if other.key_id == key.key_id or other.provider != key.provider:
+                continue
+            if any(kept.revision == revision for kept in other.revisions):
+                raise DuplicateSecretError(other.key_id)
+
+
+def _place(key: StoredKey) -> tuple[str, str]:
+    return key.provider, key.key_id

@@ -1,0 +1,51 @@
+"""Operators' marks as rows."""
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from broker.adapters.sql.database import Database
+from broker.adapters.sql.rows import AnyRow, readable
+from broker.adapters.sql.schema import MARKS
+from broker.ports.mark_store import Mark, MarkKind
+
+
+class SqlMarkStore:
+    """One row a kind and subject."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def marks(self) -> tuple[Mark, ...]:
+        """All marks, oldest first."""
+        query = select(MARKS).order_by(MARKS.c.at, MARKS.c.kind, MARKS.c.subject)
+        rows = await self._database.read(lambda connection: connection.execute(query).fetchall())
+        return tuple(map(_mark_of, rows))
+
+    async def put(self, mark: Mark) -> None:
+        """Set a mark, replacing the subject's mark of the same kind."""
+        values = {
+            "kind": mark.kind.value,
+            "subject": mark.subject,
+            "at": mark.at,
+            "principal": mark.principal,
+            "reason": mark.reason,
+        }
+
+        def write(connection: Connection) -> None:
+            connection.execute(delete(MARKS).where(_is(mark.kind, mark.subject)))
+            connection.execute(insert(MARKS).values(values))
+
+        await self._database.write(write)
+
+    async def remove(self, kind: MarkKind, subject: str) -> None:
+        """Lift a mark, if it is set."""
+        gone = delete(MARKS).where(_is(kind, subject))
+        await self._database.write(lambda connection: connection.execute(gone).rowcount)
+
+
+def _is(kind: MarkKind, subject: str) -> ColumnElement[bool]:
+    return (MARKS.c.kind == kind.value) & (MARKS.c.subject == subject)
+
+
+def _mark_of(row: AnyRow) -> Mark:
+    with readable(f"a mark on {row.subject!r}"):
+        return Mark(MarkKind(row.kind), row.subject, float(row.at), row.principal, row.reason)
