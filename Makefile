@@ -8,6 +8,10 @@ PROTOS := $(wildcard protos/keybroker/v1/*.proto)
 SERVICES = $(shell grep -l '^service ' $(PROTOS))
 BASELINE := protos/baseline.binpb
 
+# `make image BASE_IMAGE=… IMAGE=…`; DOCKER_BUILD takes further options, such as --network=host.
+DOCKER ?= docker
+IMAGE ?= keybroker
+
 # Optional tools, which widen the checks and tests; Python's are pinned in requirements/.
 BUF_VERSION := v1.71.0
 GRPCURL_VERSION := v1.9.4
@@ -24,10 +28,11 @@ generate = $(protoc) --python_out=$(1) --mypy_out=quiet:$(1) $(PROTOS) && \
 
 # One resolution for every platform and Python that the project supports.
 uv_compile = .tools/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-header --system-certs pyproject.toml clients/python/pyproject.toml
+	--generate-hashes --no-header --system-certs $(UPGRADE)
+packages = pyproject.toml clients/python/pyproject.toml
 
-.PHONY: help setup serve test check format lint types contract proto-check stubs locks \
-	fix proto proto-baseline docs bench tools lock clean
+.PHONY: help setup serve demo test check format lint types contract proto-check stubs locks \
+	fix proto proto-baseline docs bench image tools lock clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -50,7 +55,10 @@ $(READY): requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	@touch $@
 
 serve: setup ## Run the server.
-	@$(BIN)/python -m broker
+	@$(BIN)/python -m broker serve
+
+demo: setup ## Play an outage on this machine, and its recovery, in about a minute.
+	@$(BIN)/keybroker demo
 
 test: setup contract ## Run the tests; they must cover every branch of broker/core.
 	$(BIN)/pytest --cov
@@ -107,6 +115,10 @@ docs: setup ## Generate the tables of README and docs from the code.
 bench: setup ## Measure the promised figures.
 	$(BIN)/python -m tests.benchmarks
 
+image: ## Build the container image; needs docker, and DOCKER=podman will do.
+	$(DOCKER) build --tag $(IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) \
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(DOCKER_BUILD) .
+
 tools: ## Install the optional tools buf and grpcurl into .tools/bin (needs Go).
 	GOBIN="$(CURDIR)/.tools/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
 	GOBIN="$(CURDIR)/.tools/bin" go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
@@ -114,9 +126,11 @@ tools: ## Install the optional tools buf and grpcurl into .tools/bin (needs Go).
 lock: ## Resolve the requirements again; `make lock UPGRADE=--upgrade` takes newer versions.
 	$(PYTHON) -m venv .tools/uv
 	.tools/uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
-	$(uv_compile) $(UPGRADE) --output-file requirements/runtime.txt
-	$(uv_compile) $(UPGRADE) --group dev --constraints requirements/runtime.txt \
+	$(uv_compile) $(packages) --output-file requirements/runtime.txt
+	$(uv_compile) $(packages) --group dev --constraints requirements/runtime.txt \
 		--output-file requirements/dev.txt
+	$(uv_compile) --group pyproject.toml:build --constraints requirements/dev.txt \
+		--output-file requirements/build.txt
 
 clean: ## Remove what tools cached and built; .venv and .tools stay.
 	rm -rf build dist htmlcov .coverage .hypothesis .import_linter_cache \
