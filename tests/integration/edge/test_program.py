@@ -1,4 +1,4 @@
-"""`python -m broker` as a process: how it starts, what it says when it cannot, how it ends."""
+"""`keybroker serve` as a process: how it starts, what it says when it cannot, how it ends."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             }
             environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": keys}
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "broker"),
+                *(sys.executable, "-m", "broker", "serve"),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 cwd=tmp_path,
@@ -106,3 +106,16 @@ async def test_wrong_settings_are_told_all_at_once_without_a_traceback(start: St
     assert "Traceback" not in text
     for name in ("GRPC_LISTEN", "LOG_LEVEL", "TOKENS"):
         assert f"KEYBROKER_{name}: " in text
+
+
+async def test_a_database_that_cannot_be_used_is_one_clear_line(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.db").write_text("this is no database, and was never meant to be one\n")
+    process = await start(DATABASE="sqlite:///broken.db")
+    output, errors = await process.communicate()
+    assert process.returncode == 8
+    assert output == b""
+    last = errors.decode().splitlines()[-1]
+    assert last.startswith("keybroker: the database ")
+    assert "Traceback" not in errors.decode()

@@ -1,0 +1,1 @@
+"""The command `keybroker`: `commands.py` lists its commands, each has a module of its own."""

@@ -1,0 +1,121 @@
+"""`keybroker demo`: starts everything, plays the story, tells what came of it."""
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from typing import Annotated
+
+import grpc
+import httpx
+import typer
+
+from broker.cli.demo.outlook import Outlook
+from broker.cli.demo.screen import Screen, new_screen
+from broker.cli.demo.stage import open_stage
+from broker.cli.demo.story import Story, new_groups, new_secrets
+from broker.cli.demo.tally import Tally
+from broker.cli.demo.traffic import Traffic
+from broker.cli.exits import CommandError, Exit
+from broker.cli.framework import command, new_app
+from broker.cli.output import Output, note
+from keybroker import AsyncClient, KeybrokerError
+
+DRAW_S = 0.15
+PAUSE = Annotated[
+    float,
+    typer.Option("--pause", min=0.0, max=60.0, help="Seconds to look at each act."),
+]
+
+app = new_app()
+
+
+@command(
+    app,
+    "demo",
+    examples=("keybroker demo", "keybroker demo --pause 1 --format json"),
+    exits=(Exit.FAILED,),
+)
+def demo(out: Output, *, pause: PAUSE = 7.0) -> None:
+    """Play an outage on this machine: keys die, the broker copes, keys come back.
+
+    It starts simulated providers and a broker of its own, sends traffic through the Python client,
+    and ends by itself in about a minute with a summary. It touches nothing that exists already.
+    """
+    tally = Tally(new_groups())
+    try:
+        asyncio.run(_play(tally, pause))
+    except (grpc.RpcError, httpx.HTTPError, KeybrokerError) as error:
+        message = f"the demo broke off, since one of its processes failed: {type(error).__name__}"
+        raise CommandError(Exit.FAILED, message) from None
+    _summarise(out, tally)
+    if tally.failed or tally.wrong_owner:
+        message = "callers saw failures that the broker should have kept from them"
+        raise CommandError(Exit.FAILED, message)
+
+
+async def _play(tally: Tally, pause_s: float) -> None:
+    secrets = new_secrets()
+    note("Starting simulated providers and a broker …")
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(open_stage(secrets))
+        client = await stack.enter_async_context(AsyncClient(stage.address))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(stage.address))
+        outlook = Outlook(channel)
+        await outlook.ask()
+        screen = stack.enter_context(new_screen(outlook, tally))
+        story = Story(stage, outlook, tally, secrets, pause_s, screen.act)
+        traffic = Traffic(client, stage.http, tally)
+        background = [
+            asyncio.create_task(work) for work in (outlook.follow(), traffic.run(), _draw(screen))
+        ]
+        stack.push_async_callback(_end, background)
+        playing = asyncio.create_task(story.play())
+        await asyncio.wait({playing, *background}, return_when=asyncio.FIRST_COMPLETED)
+        for task in background:
+            if task.done():
+                playing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await playing
+                task.result()
+        await playing
+
+
+async def _draw(screen: Screen) -> None:
+    while True:
+        screen.refresh()
+        await asyncio.sleep(DRAW_S)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _summarise(out: Output, tally: Tally) -> None:
+    """What a person, or a program, takes home."""
+    if out.is_json:
+        out.json(tally.as_json())
+        return
+    out.heading("What callers saw")
+    out.table(
+        ("callers", "requests", "served", "of these saved", "denied", "failed"),
+        [
+            (
+                group.name,
+                *map(str, (group.asked, group.served, group.saved, group.denied, group.failed)),
+            )
+            for group in tally.groups
+        ],
+    )
+    out.heading("How long it took")
+    out.table(
+        ("what", "seconds"),
+        [(stone.label, f"{stone.seconds:.2f}") for stone in tally.milestones],
+    )
+    out.heading("Calls made with a rejected secret")
+    out.fields((act.replace("_", " "), str(count)) for act, count in tally.rejected_calls.items())
+    out.line("")
+    out.line(
+        f"{tally.asked} requests, {tally.failed} failed as callers saw it,"
+        f" {tally.wrong_owner} served with a key of somebody else"
+    )
