@@ -47,9 +47,12 @@ def demo(out: Output, *, pause: PAUSE = 7.0) -> None:
         message = f"the demo broke off, since one of its processes failed: {type(error).__name__}"
         raise CommandError(Exit.FAILED, message) from None
     _summarise(out, tally)
-    if tally.failed or tally.wrong_owner:
-        message = "callers saw failures that the broker should have kept from them"
+    if tally.failed:
+        failures = "; ".join(group.failure for group in tally.groups if group.failure)
+        message = f"callers saw failures that the broker should have kept from them: {failures}"
         raise CommandError(Exit.FAILED, message)
+    if tally.wrong_owner:
+        raise CommandError(Exit.FAILED, "a request was served with a key of somebody else")
 
 
 async def _play(tally: Tally, pause_s: float) -> None:
@@ -63,6 +66,7 @@ async def _play(tally: Tally, pause_s: float) -> None:
         await outlook.ask()
         screen = stack.enter_context(new_screen(outlook, tally))
         story = Story(stage, outlook, tally, secrets, pause_s, screen.act)
+        await story.prepare()
         traffic = Traffic(client, stage.http, tally)
         background = [
             asyncio.create_task(work) for work in (outlook.follow(), traffic.run(), _draw(screen))

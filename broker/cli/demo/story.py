@@ -51,6 +51,12 @@ class Story:
     on_act: Callable[[str, str], None]
     _wasted: int = field(default=0)
 
+    async def prepare(self) -> None:
+        """Before anybody calls: the tenant acme brings its own key."""
+        secret = f"demo-acme-{secrets.token_hex(12)}"
+        await self.stage.providers.issue("openai", secret)
+        await self.outlook.give_tenant_key("acme", "openai", secret)
+
     async def play(self) -> None:
         """Play it all. Raises CommandError when something that has to follow does not."""
         await self._healthy()
@@ -62,9 +68,6 @@ class Story:
 
     async def _healthy(self) -> None:
         self._act("Healthy", "Every key works. Three kinds of callers ask for openai/gpt-4o.")
-        secret = f"demo-acme-{secrets.token_hex(12)}"
-        await self.stage.providers.issue("openai", secret)
-        await self.outlook.give_tenant_key("acme", "openai", secret)
         await self._wait_for("first_answers", "first answers", lambda: self._all_served(10))
         await self._pause()
 
@@ -128,6 +131,11 @@ class Story:
         )
         await self._wait_for(
             "all_leasable", "every key leasable again", lambda: not self.outlook.quarantined()
+        )
+        await self._wait_for(
+            "all_clear",
+            "end of the emergency told",
+            lambda: any(line.startswith("emergency_ended") for line in self.outlook.events),
         )
         await self._pause()
         await self._count_rejected("recovery")

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Group:
-    """Callers of one kind: `saved` are requests that another key or model served."""
+    """Callers of one kind: `saved` are requests that another key or model served.
+
+    `denial` and `failure` tell of the last one.
+    """
 
     name: str
     tenant: str = ""
@@ -16,6 +19,7 @@ class Group:
     denied: int = 0
     failed: int = 0
     denial: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Tally:
                     "saved": group.saved,
                     "denied": group.denied,
                     "failed": group.failed,
+                    "last_failure": group.failure,
                 }
                 for group in self.groups
             },

@@ -52,8 +52,9 @@ class Traffic:
             group.denied += 1
             group.denial = _told(denied)
             return
-        except (KeybrokerError, httpx.HTTPError):
+        except (KeybrokerError, httpx.HTTPError) as error:
             group.failed += 1
+            group.failure = repr(error)
             return
         if served.ok:
             group.served += 1
@@ -62,6 +63,7 @@ class Traffic:
             group.denied += 1
         else:
             group.failed += 1
+            group.failure = repr(served)
         expected = Provenance.TENANT if group.tenant == "acme" else Provenance.SYSTEM
         self._tally.wrong_owner += served.last.provenance is not expected
 
