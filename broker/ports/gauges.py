@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 class StatusGauges:
     """The figures that are read when they are wanted, not counted when they change.
 
-    `pool_keys` counts system keys by (provider, state); `key_states` has the state of each system key by
+    `pool_keys` counts system keys by (provider, state); `key_states` has the state of each by
     (provider, key id). `states` are all such states, from the best to the worst. `source_ages_s`
     are seconds since each source was last read.
     """

@@ -1,12 +1,6 @@
-"""What the environment and the file are made of: assignments, and faults with their lines."""
+"""What the environment and the file are made of: assignments with their lines."""
 
 from typing import NamedTuple
-
-ENVIRONMENT_LINE = 0
-"""The line of what is set in the process environment, and so in no file."""
-
-WHOLE_FILE = -1
-"""The line of a fault of the file as a whole."""
 
 
 class Assignment(NamedTuple):
@@ -15,10 +9,3 @@ class Assignment(NamedTuple):
     name: str
     value: str
     line: int
-
-
-class Fault(NamedTuple):
-    """What is wrong on a line; never a value, since that could be a secret."""
-
-    line: int
-    message: str

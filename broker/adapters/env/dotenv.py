@@ -8,7 +8,8 @@ may span lines. Nothing is expanded: a `$` in a secret is a `$`.
 import re
 from typing import Final
 
-from broker.adapters.env.assignment import Assignment, Fault
+from broker.adapters.env.assignment import Assignment
+from broker.adapters.sources.fault import Fault
 
 _ASSIGNMENT: Final = re.compile(r"(?:export\s+)?([A-Za-z0-9_.-]+)\s*=\s*(.*)", re.DOTALL)
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")

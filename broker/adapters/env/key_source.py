@@ -9,27 +9,30 @@ that a rotation keeps it. The keys of a comma list have no name but their secret
 (`openai/k-1f2e3d4c`), so that taking one out of the list renames no other.
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from stat import S_ISREG
 
-from broker.adapters.env.assignment import ENVIRONMENT_LINE, WHOLE_FILE, Assignment, Fault
+from broker.adapters.env.assignment import Assignment
 from broker.adapters.env.dotenv import read_dotenv
-from broker.adapters.env.entry import Entry, KeyBuilder
-from broker.adapters.env.variables import UnknownVariable, Variables
+from broker.adapters.env.entry import Entry
+from broker.adapters.env.variables import UnknownVariable, Variable, Variables
+from broker.adapters.sources.building import KeyBuilder
+from broker.adapters.sources.fault import ENVIRONMENT_LINE, WHOLE_FILE, Fault, placed
+from broker.adapters.sources.steady import Sight, Steady
+from broker.adapters.sources.watched_file import WatchedFile
 from broker.ports.errors import SourceUnavailableError
-from broker.ports.key_source import SourceFault, SourceSnapshot
+from broker.ports.key_source import SourceSnapshot
 
-MAX_FILE_BYTES = 1024 * 1024
-"""More than any `.env` file holds; a larger one is something else."""
+PAUSE_S = 0.1
+"""Between two looks that must agree."""
 
 
 class EnvKeySource:
     """System keys of `providers` from `environ` and `env_file`.
 
-    A file that is not there is no fault unless it is `required`. One that is there and cannot be
-    read is unavailable; a fault, and no more, if it never could be read and is not required.
+    A file that is not there is no fault unless it is `required`, or had keys before. One that is
+    there and cannot be read is unavailable; a fault, and no more, if it never could be read and is
+    not required.
     """
 
     def __init__(
@@ -40,13 +43,18 @@ class EnvKeySource:
         fingerprint_secret: bytes,
         *,
         required: bool = False,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._environ = environ
-        self._file = env_file
+        self._file_name = env_file.name if env_file else ""
+        self._file = WatchedFile(env_file) if env_file else None
         self._variables = Variables(providers)
         self._fingerprint_secret = fingerprint_secret
         self._required = required
-        self._was_read = False
+        self._was_read = self._had_keys = False
+        self._seen: tuple[bytes | Fault, list[Assignment]] | None = None
+        self._sight = Sight(SourceSnapshot(()))
+        self._steady = Steady(self._look, pause_s)
 
     @property
     def name(self) -> str:
@@ -54,22 +62,49 @@ class EnvKeySource:
         return "environment"
 
     async def load(self) -> SourceSnapshot:
-        """Read both anew, the file in a thread."""
-        in_file, faults = await self._read_file()
-        own = [
-            Assignment(name, value, ENVIRONMENT_LINE)
-            for name, value in self._environ.items()
-            if value.strip()
-        ]
-        entries, more = self._entries(self._distinct(in_file, faults) + own)
+        """Read both anew; the same snapshot again where nothing changed."""
+        return await self._steady.load()
+
+    def _look(self) -> Sight:
+        seen = self._read_file(), self._own()
+        if seen != self._seen:
+            self._sight = self._parsed(*seen)
+            self._seen = seen
+        return self._sight
+
+    def _parsed(self, data: bytes | Fault, own: list[Assignment]) -> Sight:
+        assignments, faults = ([], [data]) if isinstance(data, Fault) else read_dotenv(data)
+        in_file = self._distinct(assignments, faults)
+        entries, more = self._entries(in_file + own)
         builder = KeyBuilder(self._fingerprint_secret)
         for entry in sorted(entries, key=Entry.order):
-            builder.add(entry)
-        faults = sorted([*faults, *more, *builder.faults], key=lambda fault: fault.line)
-        return SourceSnapshot(
-            tuple(builder.keys),
-            tuple(SourceFault(self._place(fault.line), fault.message) for fault in faults),
-        )
+            entry.build(builder)
+        faults += more + builder.faults
+        faults += self._emptied(in_file)
+        snapshot = SourceSnapshot(tuple(builder.keys), placed(faults, self._file_name))
+        return Sight(snapshot, isinstance(data, bytes) and not data.endswith(b"\n"))
+
+    def _emptied(self, in_file: list[Assignment]) -> list[Fault]:
+        """A file that had keys and has none is more likely a mishap than a wish."""
+        if any(self._is_secret(assignment) for assignment in in_file):
+            self._had_keys = True
+        elif self._had_keys:
+            message = "has no keys any more: what it had stays in use until it has some again"
+            return [Fault(WHOLE_FILE, f"{message}, or the broker is restarted")]
+        return []
+
+    def _is_secret(self, assignment: Assignment) -> bool:
+        variable = self._variables.read(assignment.name)
+        is_secret = isinstance(variable, Variable) and not variable.attribute
+        return is_secret and bool(assignment.value.strip())
+
+    def _own(self) -> list[Assignment]:
+        """What the process environment says of providers; what is empty counts as unset."""
+        return [
+            Assignment(name, value, ENVIRONMENT_LINE)
+            for name, value in self._environ.items()
+            if value.strip() and self._variables.read(name) is not None
+        ]
 
     def _distinct(self, assignments: Iterable[Assignment], faults: list[Fault]) -> list[Assignment]:
         """The file's assignments to providers' variables: the first of each name."""
@@ -101,36 +136,21 @@ class EnvKeySource:
                 entry.put(variable.attribute, assignment)
         return list(entries.values()), faults
 
-    async def _read_file(self) -> tuple[list[Assignment], list[Fault]]:
+    def _read_file(self) -> bytes | Fault:
         if self._file is None:
-            return [], []
+            return b""
         try:
-            data = await asyncio.to_thread(_read, self._file)
+            data = self._file.read()
         except FileNotFoundError:
-            if self._required:
-                raise SourceUnavailableError(f"{self._file.name} is not there") from None
-            return [], []
+            if not (self._required or self._had_keys):
+                return b""
+            message = f"{self._file_name} is not there: put it back; what was read stays in use"
+            raise SourceUnavailableError(message) from None
         except OSError as error:
             message = f"cannot be read: {error.strerror or error}"
             if self._required or self._was_read:
-                raise SourceUnavailableError(f"{self._file.name} {message}") from None
-            return [], [Fault(WHOLE_FILE, message)]
+                message = f"{self._file_name} {message}; what was read before stays in use"
+                raise SourceUnavailableError(message) from None
+            return Fault(WHOLE_FILE, message)
         self._was_read = True
-        return read_dotenv(data)
-
-    def _place(self, line: int) -> str:
-        if line == ENVIRONMENT_LINE or self._file is None:
-            return "environment"
-        if line == WHOLE_FILE:
-            return self._file.name
-        return f"{self._file.name}:{line}"
-
-
-def _read(path: Path) -> bytes:
-    if not S_ISREG(path.stat().st_mode):
-        raise OSError("it is no regular file")
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise OSError(f"it is larger than {MAX_FILE_BYTES} bytes")
-    return data
+        return data

@@ -38,6 +38,8 @@ class Variables:
 
     def read(self, name: str) -> Variable | UnknownVariable | None:
         """What a name means; None when it is no provider's."""
+        if "_API_KEY" not in name:
+            return None
         bases = [b for b in self._providers if name == b or name.startswith(f"{b}_")]
         if not bases:
             return None

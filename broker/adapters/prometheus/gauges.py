@@ -52,7 +52,7 @@ def _status(gauges: StatusGauges) -> Iterator[Metric]:
     shown = sorted(known)[:MAX_KEYS]
     yield _family(
         "pool_keys",
-        f"Keys by state. Bound: providers x {len(gauges.states)} states.",
+        f"System keys by state. Bound: providers x {len(gauges.states)} states.",
         ("provider", "state"),
         gauges.pool_keys.items(),
     )

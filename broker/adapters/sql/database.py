@@ -43,6 +43,7 @@ class Database:
         self.path = file.path
         self._file = file
         self._engine = engine
+        self._anchor = sqlite.hold(engine)
         self._deadline_s = deadline_s
         self._reading = Episode(file.path, "reading", sqlite.cause)
         self._writing = Episode(file.path, "writing", sqlite.cause)
@@ -115,6 +116,7 @@ class Database:
     def _close(self) -> None:
         self._readers.close(self._deadline_s)
         has_ended = self._writer.close(self._deadline_s)
+        self._anchor.close()
         self._engine.dispose()
         if has_ended:  # else the file stays ours until the process ends
             self._file.give_back()
@@ -122,7 +124,7 @@ class Database:
 
 def _open(file: DatabaseFile, replica: str, busy_s: float) -> Engine:
     file.take(f"process {os.getpid()}" + (f", replica {replica}" if replica else ""))
-    engine = sqlite.make_engine(file.path, connections=READERS + 1, busy_s=busy_s)
+    engine = sqlite.make_engine(file.path, connections=READERS + 2, busy_s=busy_s)
     try:
         _prepare(file, engine)
     except BaseException:

@@ -2,11 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from broker.ports.errors import StoreUnavailableError
 
@@ -15,6 +17,19 @@ log = structlog.get_logger("keybroker")
 
 class MovedError(Exception):
     """The database's file is no longer where it was opened."""
+
+
+@contextmanager
+def unless_faulty(connection: Connection) -> Iterator[None]:
+    """Use a connection, and never again if it saw a fault, which it may keep.
+
+    The others stay: on a full disk new ones cannot be opened, and those there are can still read.
+    """
+    try:
+        yield
+    except SQLAlchemyError:
+        connection.invalidate()
+        raise
 
 
 class Episode:

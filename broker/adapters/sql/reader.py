@@ -7,7 +7,7 @@ import time
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from broker.adapters.sql.faults import Episode
+from broker.adapters.sql.faults import Episode, unless_faulty
 from broker.adapters.sql.job import AnyJob
 
 
@@ -44,11 +44,14 @@ class Readers:
 
     def _read(self, job: AnyJob) -> None:
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with (
+                self._engine.connect() as connection,
+                unless_faulty(connection),
+                connection.begin(),
+            ):
                 result = job.work(connection)
         except SQLAlchemyError as error:
             job.fail(self._episode.failed(error))
-            self._engine.dispose()  # a connection that saw a fault may keep it
         except Exception as error:  # noqa: BLE001 - it is the job's own
             job.fail(error)
         else:

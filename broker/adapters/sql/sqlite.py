@@ -68,6 +68,17 @@ def use_wal(connection: Connection) -> None:
     driver.execute("PRAGMA journal_mode=WAL").close()
 
 
+def hold(engine: Engine) -> Connection:
+    """A connection that stays, so that others can come where no disk takes a new index of the WAL.
+
+    Only the last one that goes takes that away.
+    """
+    connection = engine.connect()
+    connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+    connection.rollback()
+    return connection
+
+
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from broker.adapters.sql.faults import Episode, MovedError
+from broker.adapters.sql.faults import Episode, MovedError, unless_faulty
 from broker.adapters.sql.job import AnyJob
 from broker.ports.errors import StoreUnavailableError
 
@@ -68,7 +68,6 @@ class Writer:
                 continue
             except Exception as error:  # noqa: BLE001 - whatever it is, this thread goes on
                 fault = self._episode.failed(error)
-                self._engine.dispose()  # a connection that saw a fault may keep it
                 for job in batch:
                     job.fail(fault)
                 return
@@ -80,7 +79,7 @@ class Writer:
     def _commit(self, batch: list[AnyJob]) -> list["_Outcome"]:
         if not self._is_in_place():
             raise MovedError
-        with self._engine.connect() as connection, connection.begin():
+        with self._engine.connect() as connection, unless_faulty(connection), connection.begin():
             outcomes = [_try(job, connection) for job in batch]
             if not all(job.may_commit() for job in batch):
                 raise _GivenUpError

@@ -9,6 +9,7 @@ import structlog
 from structlog.typing import Processor, WrappedLogger
 
 from broker.adapters.structlog.redaction import mask_fields, mask_text
+from broker.adapters.structlog.stream import LossyStream
 
 LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
@@ -28,9 +29,11 @@ def configure_logging(
 ) -> None:
     """Log from `level` (a key of LEVELS) on to `stream`, stderr by default.
 
-    Lines are JSON unless the stream is a terminal. Call it once, before anything logs.
+    Lines are JSON unless the stream is a terminal; one that cannot be written is lost. Call it
+    once, before anything logs.
     """
     stream = sys.stderr if stream is None else stream
+    lossy = LossyStream(stream)
     as_json = not stream.isatty() if as_json is None else as_json
     stamps: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -41,10 +44,10 @@ def configure_logging(
     structlog.configure(
         processors=[*stamps, *endings],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(lossy),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(lossy)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*stamps, structlog.stdlib.ExtraAdder(), _add_logger_name],

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.adapters.env.assignment import Assignment, Fault
+from broker.adapters.env.assignment import Assignment
 from broker.adapters.env.dotenv import read_dotenv
+from broker.adapters.sources.fault import Fault
 
 
 def values(text: str | bytes) -> dict[str, str]:

@@ -236,7 +236,7 @@ async def test_a_file_that_is_not_there_is_a_fault_only_if_it_was_asked_for(tmp_
     source = EnvKeySource({"OPENAI_API_KEY": "a"}, absent, PROVIDERS, b"f")
     assert faults(await source.load()) == []
     required = EnvKeySource({"OPENAI_API_KEY": "a"}, absent, PROVIDERS, b"f", required=True)
-    with pytest.raises(SourceUnavailableError, match=r"^absent.env is not there$"):
+    with pytest.raises(SourceUnavailableError, match=r"^absent.env is not there: put it back"):
         await required.load()
 
 

@@ -1,5 +1,6 @@
 """What a log line shows, and what it never does."""
 
+import errno
 import io
 import json
 import logging
@@ -172,3 +173,29 @@ def test_what_operators_need_is_left_alone(output: Output) -> None:
     (record,) = output.records()
     assert fields.items() <= record.items()
     assert record["event"] == "key_quarantined_by_probe_of_revision"
+
+
+class FullDisk(Output):
+    """A stream that takes nothing while it is full."""
+
+    is_full = True
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+    def flush(self) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_fails_nobody() -> None:
+    """Else every call that logs would fail with a full disk."""
+    output = FullDisk()
+    configure_logging(stream=output)
+    structlog.get_logger("keybroker").info("lost")
+    logging.getLogger("library").warning("lost too")
+    output.is_full = False
+    structlog.get_logger("keybroker").info("written")
+    assert [record["event"] for record in output.records()] == ["written"]

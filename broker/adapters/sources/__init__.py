@@ -1,0 +1,1 @@
+"""What the sources of keys that people write have in common."""
