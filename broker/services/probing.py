@@ -1,32 +1,38 @@
-"""Probes, one queue a provider: evidence wants an answer, a quarantine may be over."""
+"""Probes, one line a provider: evidence wants an answer, a quarantine may be over.
+
+Results are shared. A probe under way answers everybody who asks for it. For a minute a conclusive
+result also answers what is routine (the start, the sentinel) and `ask`, unless evidence against the
+revision came after its probe began, or an operator cleared the circuit. Open evidence, half-open
+circuits and operators are never answered by an old result.
+"""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from broker.core.facts import ProbeEnded
+from broker.core.circuit import Circuit
+from broker.core.facts import CircuitCleared, ProbeEnded, RevisionRetired
 from broker.core.fold import Change
 from broker.core.key import Key
-from broker.core.pace import Pace, take
 from broker.core.replica import Logged
-from broker.core.words import Family, ProbeResult, State
+from broker.core.scope import key_scope
+from broker.core.words import Family, ProbeResult, Provenance, State
 from broker.ports.clock import Clock
 from broker.ports.meter import Meter
 from broker.ports.prober import Probed, Prober
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
+from broker.services.marks import Marks
+from broker.services.probe_line import Lane, Name, ProbeLine
+from broker.services.probe_memory import Found, ProbeMemory
 from broker.services.upstreams import Upstreams
 
-MAX_IN_FLIGHT = 8
-PROBES = Pace(per_minute=20 * 60.0, burst=20.0)
-"""Per provider: 20 probes a second."""
+MAX_WANTED = 10_000
+"""Tenants' keys remembered as asked for; a forgotten one is asked for again."""
 
-CLOCK_GRAIN_S = 0.001
-"""A wait must not be too short for the clock to tell that it is over."""
-
-RETRY_S = (1.0, 60.0)
-"""A probe that proved nothing is made again after this long, doubling from first to last."""
+Listener = Callable[[Key, Probed], None]
+"""Told of a key's probe once its result acts; must not block or raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +46,6 @@ class ProbeDone:
     total: int
 
 
-class _Queue:
-    """One provider's probes in flight, and when each key is next worth one."""
-
-    def __init__(self) -> None:
-        self.slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self.due = 0.0
-        self.in_flight: dict[tuple[str, str], asyncio.Task[Probed]] = {}
-        self.failures: dict[tuple[str, str], int] = {}
-        self.not_before: dict[tuple[str, str], float] = {}
-
-
 class Probing:
     """Makes the probes that circuits wait for."""
 
@@ -58,6 +53,7 @@ class Probing:
         self,
         keyring: Keyring,
         health: HealthBook,
+        marks: Marks,
         upstreams: Upstreams,
         prober: Prober,
         clock: Clock,
@@ -65,18 +61,41 @@ class Probing:
     ) -> None:
         self._keyring = keyring
         self._health = health
+        self._marks = marks
         self._upstreams = upstreams
         self._prober = prober
         self._clock = clock
         self._meter = meter
-        self._queues = {name: _Queue() for name in keyring.providers}
-        self._asked: set[str] = set()
+        self._lines = {name: ProbeLine(clock) for name in keyring.providers}
+        self._memory = ProbeMemory()
+        self._in_flight: dict[Name, asyncio.Task[Probed]] = {}
+        self._asked: set[Name] = set()
+        self._wanted: dict[str, float] = {}
+        self._listeners: list[Listener] = []
         self._news = asyncio.Event()
 
-    def ask(self, key_id: str) -> None:
-        """Probe a key soon: something speaks against it that proves nothing."""
-        self._asked.add(key_id)
-        self._news.set()
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of every probe from now on, also of those that proved nothing."""
+        self._listeners.append(listener)
+
+    def ask(self, key_id: str, revision: str = "") -> None:
+        """Probe a revision ("": the one in use) soon, unless what was found lately tells enough."""
+        key = self._keyring.find(key_id)
+        if revision or key is not None:
+            self._asked.add((key_id, revision or (key.revision if key else "")))
+            self._news.set()
+
+    def note_wanted(self, key_id: str) -> None:
+        """Somebody asked for a tenant's key and was refused: from now on a probe is worth it."""
+        self._wanted.pop(key_id, None)  # the oldest stay first
+        self._wanted[key_id] = self._clock.now()
+        if len(self._wanted) > MAX_WANTED:
+            del self._wanted[next(iter(self._wanted))]
+
+    def found(self, key: Key) -> Found | None:
+        """What a probe of the last minute proved about this revision, and nothing contradicts."""
+        found = self._memory.found((key.key_id, key.revision), self._clock.now())
+        return None if found is None or self._is_doubted(key, found.began) else found
 
     def on_view(self, _provider: str, changes: list[Change], _now: float) -> None:
         """New evidence is answered at once."""
@@ -84,7 +103,18 @@ class Probing:
             self._news.set()
 
     def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
-        """Nothing: the view says what to probe."""
+        """Share what other replicas found; forget what does not hold any more."""
+        fact = logged.fact
+        if isinstance(fact, ProbeEnded) and not own:
+            ended = logged.at - logged.age_s
+            if fact.result is not ProbeResult.INCONCLUSIVE:
+                probed = Probed(fact.result, reached=fact.reached, detail=fact.detail)
+                began = ended - max(fact.lead_s, 0.0)
+                self._memory.note((fact.key_id, fact.revision), probed, began, ended)
+        elif isinstance(fact, RevisionRetired):
+            self._memory.forget((fact.key_id, fact.revision))
+        elif isinstance(fact, CircuitCleared):
+            self._memory.forget((fact.scope.key_id, fact.scope.revision))
 
     async def run(self, interval_s: float) -> None:
         """Start what is due, every `interval_s` and at once when there is new evidence."""
@@ -102,89 +132,129 @@ class Probing:
     def start_due(self) -> list[asyncio.Task[Probed]]:
         """Start the probes that are due now and not under way."""
         now = self._clock.now()
+        self._memory.sweep(now)
+        self._answer_asked()
         started, paused = [], set()
-        for key in list(self._due(now)):
-            queue = self._queues[key.provider]
+        for key, lane in list(self._due(now)):
             name = (key.key_id, key.revision)
-            if queue.not_before.get(name, 0.0) > now:
-                paused.add(key.key_id)
-            elif name not in queue.in_flight:
-                started.append(self._start(queue, key))
+            if self._memory.is_pausing(name, now):
+                paused.add(name)
+            elif name in self._in_flight:
+                self._lines[key.provider].hurry(name, lane)
+            else:
+                started.append(self._start(key, lane))
         self._asked &= paused
         return started
 
-    async def probe_now(self, keys: list[Key]) -> AsyncIterator[ProbeDone]:
+    def look_at(self, key: Key) -> None:
+        """Probe a key as a routine, unless that is under way or has to wait."""
+        name = (key.key_id, key.revision)
+        if name not in self._in_flight and not self._memory.is_pausing(name, self._clock.now()):
+            _ = self._start(key, Lane.ROUTINE)
+
+    async def probe_now(
+        self, keys: Iterable[Key], lane: Lane = Lane.OPERATOR
+    ) -> AsyncIterator[ProbeDone]:
         """Probe these keys, telling of each as it is done; a probe under way is shared."""
-        began = self._clock.now()
-        tasks = {}
-        for key in keys:
-            queue = self._queues[key.provider]
-            task = queue.in_flight.get((key.key_id, key.revision))
-            tasks[key.key_id] = (key, task or self._start(queue, key))
-        waiting = {task: key for key, task in tasks.values()}
-        done_count = 0
-        while waiting:
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                key = waiting.pop(task)
+        began, total, done_count = self._clock.now(), 0, 0
+        waiting: dict[asyncio.Task[Probed], Key] = {}
+        known: list[tuple[Key, Probed]] = []
+        for key in {(key.key_id, key.revision): key for key in keys}.values():
+            found = self.found(key) if lane is Lane.ROUTINE else None
+            total += 1
+            if found is not None:
+                known.append((key, found.probed))
+            else:
+                task = self._in_flight.get((key.key_id, key.revision))
+                waiting[task or self._start(key, lane)] = key
+        while waiting or known:
+            if not known:
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                known = [(waiting.pop(task), task.result()) for task in done]
+            for key, probed in known:
                 done_count += 1
-                elapsed_s = self._clock.now() - began
-                yield ProbeDone(key, task.result(), elapsed_s, done_count, len(tasks))
+                yield ProbeDone(key, probed, self._clock.now() - began, done_count, total)
+            known = []
 
     async def close(self) -> None:
         """Stop probes under way."""
-        tasks = [task for queue in self._queues.values() for task in queue.in_flight.values()]
+        for line in self._lines.values():
+            line.close()
+        tasks = list(self._in_flight.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _due(self, now: float) -> Iterator[Key]:
-        """Keys asked for, and those whose circuits a probe can decide."""
-        names = set(self._asked)
-        for record in self._health.circuits():
-            scope = record.scope
-            if not record.probeable or not self._keyring.holds(scope.key_id, scope.revision):
-                continue
-            standing = record.standing(now)
-            half_open = record.family is Family.CREDENTIAL and standing.state is State.HALF_OPEN
-            if half_open or record.evidence_at is not None:
-                names.add(scope.key_id)
-        for key_id in sorted(names):
-            key = self._keyring.find(key_id)
-            if key is not None:
-                yield key
+    def _answer_asked(self) -> None:
+        """Tell what is known already of what was asked for: that calls for no probe."""
+        for name in sorted(self._asked):
+            key = self._keyring.revision(*name)
+            found = self.found(key) if key is not None else None
+            if key is not None and found is not None:
+                self._asked.discard(name)
+                self._tell(key, found.probed)
 
-    def _start(self, queue: _Queue, key: Key) -> asyncio.Task[Probed]:
+    def _due(self, now: float) -> Iterator[tuple[Key, Lane]]:
+        """Keys asked for, and those whose circuits a probe can decide."""
+        due = dict.fromkeys(self._asked, Lane.EVIDENCE)
+        for record in self._health.circuits():
+            name = (record.scope.key_id, record.scope.revision)
+            lane = self._lane(record, now)
+            if lane is not None:
+                due[name] = min(lane, due.get(name, lane))
+        for name, lane in sorted(due.items()):
+            key = self._keyring.revision(*name)
+            if key is not None and not self._marks.disabled_key(key.key_id):
+                yield key, lane
+
+    def _lane(self, record: Circuit, now: float) -> Lane | None:
+        """How urgently a circuit waits for a probe; of tenants' keys only what somebody wants."""
+        if not record.probeable:
+            return None
+        if record.evidence_at is not None:
+            return Lane.EVIDENCE
+        is_half_open = record.standing(now).state is State.HALF_OPEN
+        if record.family is not Family.CREDENTIAL or not is_half_open:
+            return None
+        key = self._keyring.revision(record.scope.key_id, record.scope.revision)
+        if key is not None and key.provenance is Provenance.TENANT:
+            wanted_at = self._wanted.get(key.key_id)
+            return None if wanted_at is None or wanted_at <= record.opened_at else Lane.CIRCUIT
+        return Lane.CIRCUIT
+
+    def _is_doubted(self, key: Key, since: float) -> bool:
+        """Did evidence against a revision that no probe has answered come up since?"""
+        own = key_scope(key.provider, key.key_id, key.revision)
+        return any(
+            record.evidence_at is not None and record.evidence_at > since
+            for view in self._health.of(key.provider).views
+            for scope in (own, *view.model_scopes(key.key_id, key.revision))
+            for record in view.families(scope).values()
+        )
+
+    def _start(self, key: Key, lane: Lane) -> asyncio.Task[Probed]:
         name = (key.key_id, key.revision)
-        task = asyncio.get_running_loop().create_task(self._probe(queue, key))
-        queue.in_flight[name] = task
-        task.add_done_callback(lambda _: queue.in_flight.pop(name, None))
+        task = asyncio.get_running_loop().create_task(self._probe(key, lane))
+        self._in_flight[name] = task
+        task.add_done_callback(lambda _: self._in_flight.pop(name, None))
         return task
 
-    async def _probe(self, queue: _Queue, key: Key) -> Probed:
-        async with queue.slots:
-            queue.due, wait_s = take(PROBES, queue.due, 1.0, self._clock.now())
-            while wait_s > 0:
-                await self._clock.sleep(wait_s + CLOCK_GRAIN_S)
-                queue.due, wait_s = take(PROBES, queue.due, 1.0, self._clock.now())
+    async def _probe(self, key: Key, lane: Lane) -> Probed:
+        async with self._lines[key.provider].turn((key.key_id, key.revision), lane):
             began = self._clock.now()
             probed = await self._prober.probe(key, self._keyring.provider(key.provider))
-            await self._learn(queue, key, probed, began)
+            await self._learn(key, probed, began)
         return probed
 
-    async def _learn(self, queue: _Queue, key: Key, probed: Probed, began: float) -> None:
+    async def _learn(self, key: Key, probed: Probed, began: float) -> None:
         now = self._clock.now()
         self._meter.probed(key.provider, probed.result)
         self._upstreams.note_probe(key.provider, key.base_url, now, reached=probed.reached)
-        name = (key.key_id, key.revision)
-        if probed.result is ProbeResult.INCONCLUSIVE:
-            failures = queue.failures[name] = queue.failures.get(name, 0) + 1
-            queue.not_before[name] = now + min(RETRY_S[0] * 2 ** min(failures - 1, 10), RETRY_S[1])
-        else:
-            queue.failures.pop(name, None)
-            queue.not_before.pop(name, None)
+        if not self._keyring.holds(key.key_id, key.revision):
+            return  # it has no health any more
+        self._memory.note((key.key_id, key.revision), probed, began, now)
         if probed.result is ProbeResult.AUTHENTICATED:
-            self._keyring.note_listed(key.provider, probed.models)
+            self._keyring.models.note_listed(key.provider, probed.models, key.owner)
         ended = ProbeEnded(
             fact_id=f"probe/{secrets.token_hex(8)}",
             provider=key.provider,
@@ -196,5 +266,9 @@ class Probing:
             reached=probed.reached,
             detail=probed.detail,
         )
-        if self._keyring.holds(key.key_id, key.revision):  # else it has no health any more
-            await self._health.submit([ended])
+        await self._health.submit([ended])
+        self._tell(key, probed)
+
+    def _tell(self, key: Key, probed: Probed) -> None:
+        for listener in self._listeners:
+            listener(key, probed)

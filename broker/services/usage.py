@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from broker.core.incident import IN_USE_S, KeyUse
 from broker.core.lease_token import LeaseClaims
 from broker.core.scope import Upstream
+from broker.core.words import Provenance
 
 USES_S = 3600.0
 """A principal uses what it was granted a lease on within this time."""
 
 MAX_USES = 10_000
 """Uses remembered per principal."""
+
+MAX_SUCCEEDED = 10_000
+"""Revisions of system keys whose last success is remembered."""
 
 Use = tuple[str, str, Upstream]
 """(key id, tenant, upstream)."""
@@ -22,6 +26,7 @@ class Usage:
     def __init__(self) -> None:
         self._uses: dict[str, dict[Use, float]] = {}
         self._last_success: dict[str, float] = {}
+        self._succeeded: dict[tuple[str, str], float] = {}
         self.keys: dict[str, KeyUse] = {}
 
     def note(self, lease: LeaseClaims, now: float) -> None:
@@ -35,13 +40,36 @@ class Usage:
         provider = lease.upstream.provider
         self.key_use(provider).note_used(lease.provenance, lease.key_id, now)
 
-    def note_success(self, provider: str, now: float) -> None:
-        """Remember that a provider served a call."""
+    def note_success(self, lease: LeaseClaims, now: float) -> None:
+        """Remember that a provider served a call: the key is in use, and it works."""
+        provider = lease.upstream.provider
         self._last_success[provider] = now
+        self.key_use(provider).note_used(lease.provenance, lease.key_id, now)
+        if lease.provenance is Provenance.SYSTEM:
+            name = (lease.key_id, lease.revision)
+            self._succeeded.pop(name, None)  # the first in order is the longest ago
+            self._succeeded[name] = now
+            if len(self._succeeded) > MAX_SUCCEEDED:
+                del self._succeeded[next(iter(self._succeeded))]
 
     def last_success(self, provider: str) -> float | None:
         """When a call to the provider last succeeded, as far as this replica knows."""
         return self._last_success.get(provider)
+
+    def succeeded_at(self, key_id: str, revision: str) -> float | None:
+        """When a call with this revision of a system key last succeeded, as far as is known."""
+        return self._succeeded.get((key_id, revision))
+
+    def models_in_use(self, provider: str, since: float) -> set[str]:
+        """The models of a provider that anybody leased here since then."""
+        found = set()
+        for uses in self._uses.values():
+            for (_key_id, _tenant, upstream), at in reversed(uses.items()):
+                if at < since:
+                    break  # they are in the order of time
+                if upstream.provider == provider:
+                    found.add(upstream.model)
+        return found
 
     def key_use(self, provider: str) -> KeyUse:
         """Which of a provider's keys are in use or were rejected."""
@@ -75,6 +103,8 @@ class Usage:
     def does_use(self, principal: str, provider: str, key_id: str, model: str, now: float) -> bool:
         """Did the principal lease something within USES_S that "" (any) or equal fields match?"""
         return any(
-            upstream.provider == provider and key_id in {"", used} and model in {"", upstream.model}
+            provider in {"", upstream.provider}
+            and key_id in {"", used}
+            and model in {"", upstream.model}
             for used, _tenant, upstream in self.of(principal, now)
         )

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+from broker.core.facts import ProbeEnded
 from broker.core.health import Incident
-from broker.core.words import Provenance
+from broker.core.key import Key
+from broker.core.revisions import HeldKey, Revision
+from broker.core.words import ProbeResult, Provenance
 from broker.services.acquisition import Grant
 from broker.services.refreshing import RETIRE_AFTER_S
-from tests.unit.services.answers import BAD_KEY, LIMITED, MINI
+from tests.unit.services.answers import BAD_KEY, LIMITED, MINI, OK
 from tests.unit.services.house import AUTHENTICATED, REJECTED, House, a_house
+from tests.unit.services.lookout_given import a_tenant_key, look_out, restarted
 from tests.unit.services.status_given import a_key
 
 A, B, C, D = (a_key(name) for name in "abcd")
@@ -101,6 +105,7 @@ async def test_an_incident_closes_when_its_keys_are_rotated() -> None:
     house = await a_house(A)
     await house.call(BAD_KEY)
     await house.has_keys(replace(A, revision="new"))
+    await house.probe()
     assert incident(house) is None
     assert await kinds(house) == ["incident_opened", "incident_closed"]
 
@@ -143,3 +148,135 @@ async def test_another_replica_knows_of_an_incident_and_does_not_tell_it_again()
     assert incident(here) is None
     assert await kinds(there) == ["incident_closed"]
     assert await kinds(here) == ["incident_opened"]
+
+
+# --- What is told -----------------------------------------------------------------------------
+
+
+async def rejected(house: House, *keys: Key) -> None:
+    """Probes find these keys rejected."""
+    for key in keys:
+        house.prober.will_find(key.key_id, REJECTED)
+        async for _ in house.core.probing.probe_now([key]):
+            pass
+
+
+async def test_an_incident_tells_what_its_rejections_have_in_common() -> None:
+    house = await a_house(a_key("a", account="main"), a_key("b", account="main"))
+    leases = await use(house, "a", "b")
+    for name in "ab":
+        await house.report(leases[name], BAD_KEY)
+    opened, joined = await house.events("incident_opened") + await house.events("incident_joined")
+    assert opened.attributes["cause"] == "credential"
+    assert opened.attributes["used"] == "2"
+    assert opened.attributes["detail"] == (
+        "all by spoken:bad-key, 0 confirmed by probes, only gateway reported it"
+    )
+    assert joined.attributes["detail"].startswith("all of account main, all by spoken:bad-key")
+    assert "2 of 2 keys in use" in joined.message
+
+
+async def test_the_end_of_an_incident_tells_its_downtime() -> None:
+    house = await a_house(A)
+    await rejected(house, A)
+    await look_out(house, 90)
+    async for _ in house.core.probing.probe_now([A]):
+        pass
+    (event,) = await house.events("incident_closed")
+    assert event.attributes["downtime_s"] == "90"
+    assert "1 min 30 s" in event.message
+
+
+# --- What is not known ------------------------------------------------------------------------
+
+
+async def test_a_replica_that_just_started_judges_a_rejection_against_all_keys() -> None:
+    house = await a_house(A, B, C, D)
+    await rejected(house, A)
+    assert await kinds(house) == []
+    await rejected(house, B)
+    assert await kinds(house) == ["incident_opened"]
+
+
+async def test_a_key_that_nobody_uses_is_no_incident_beside_others_that_nobody_uses() -> None:
+    house = await a_house(A, B, C)
+    house.clock.advance(3600)
+    await rejected(house, A)
+    assert await kinds(house) == []
+
+
+async def test_a_call_that_succeeds_shows_that_its_key_is_in_use() -> None:
+    house = await a_house(A, B, C)
+    leases = await use(house, "a", "b", "c")
+    house.clock.advance(299)
+    for name in "abc":
+        await house.report(leases[name], OK)
+    house.clock.advance(302)
+    await house.report(await house.lease(excluded=("b", "c")), BAD_KEY)
+    assert await kinds(house) == []
+
+
+async def test_rejections_that_another_replica_saw_count() -> None:
+    here = await a_house(A, B, C, D)
+    there = await a_house(name="there", beside=here)
+    leases = await use(here, "a", "b", "c", "d")
+    await rejected(there, A)
+    await here.report(leases["b"], BAD_KEY)
+    assert await kinds(here) == ["incident_opened"]
+    found = incident(here)
+    assert found is not None
+    assert found.key_ids == ("a", "b")
+
+
+async def test_one_tenants_key_is_judged_beside_the_tenants_keys_in_use() -> None:
+    house, key = await a_house(A), a_tenant_key("t")
+    house.core.keyring.take(HeldKey.loaded([Revision(key)]))
+    await rejected(house, key)
+    found = house.core.health.of("openai").replica.view.incident(Provenance.TENANT)
+    assert found is not None
+    assert found.key_ids == ("t",)
+    assert incident(house) is None
+
+
+async def test_a_new_secret_that_is_rejected_while_the_old_one_serves_is_no_incident() -> None:
+    house = await a_house(A)
+    new = replace(A, revision="new")
+    await house.has_keys(new)
+    await rejected(house, new)
+    assert await kinds(house) == []
+
+
+# --- Restarts ---------------------------------------------------------------------------------
+
+
+async def test_an_incident_outlives_a_restart_and_is_not_told_again() -> None:
+    before = await a_house(A, B)
+    await rejected(before, A, B)
+    house = await restarted(before)
+    await look_out(house, 30)
+    assert incident(house) is not None
+    async for _ in house.core.probing.probe_now([A, B]):
+        pass
+    assert await kinds(house) == ["incident_opened", "incident_joined", "incident_closed"]
+    (event,) = await house.events("incident_closed")
+    assert event.attributes["downtime_s"] == "30"
+
+
+async def test_an_incident_that_was_over_when_the_broker_was_killed_ends_at_the_restart() -> None:
+    before = await a_house(A)
+    await rejected(before, A)
+    await before.core.health.close()
+    healed = ProbeEnded(
+        fact_id="p",
+        provider="openai",
+        replica="killed",
+        key_id="a",
+        revision=A.revision,
+        result=ProbeResult.AUTHENTICATED,
+    )
+    await before.shared_log.append(healed, 0.0)
+    house = await restarted(before)
+    assert incident(house) is not None
+    await look_out(house, 1)
+    assert incident(house) is None
+    assert await kinds(house) == ["incident_opened", "incident_closed"]
