@@ -12,6 +12,11 @@ from broker.core.words import Provenance
 _ALL_MODELS: Mapping[str, str] = MappingProxyType({})
 
 
+def is_system_id(key_id: str) -> bool:
+    """Is it the id of a system key, `provider/name`? No tenant's key has a slash in its id."""
+    return "/" in key_id
+
+
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
     """Caps an operator sets on a key; 0 means no cap."""

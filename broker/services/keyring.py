@@ -1,8 +1,9 @@
-"""The keys there are, and the pools they form; what operators marked is kept beside."""
+"""The keys there are, and the pools they form; what operators marked is kept beside.
 
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+System keys are here as long as their source gives them; a tenant's while the tenant is in use.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from broker.core.fold import Change
 from broker.core.key import Key
@@ -10,49 +11,32 @@ from broker.core.load import KeyLoad
 from broker.core.pool import Candidate, Pool
 from broker.core.provider import Provider
 from broker.core.replica import Logged
+from broker.core.revisions import HeldKey, IsRejected, Revision
 from broker.core.scope import Scope, Upstream
-from broker.core.words import ScopeKind
-from broker.ports.key_source import SourceFault, SourceSnapshot
+from broker.ports.key_source import SourceSnapshot
 from broker.services.errors import KeyUnknownError, ProviderUnknownError
-
-MAX_POOLS = 1024
-MAX_CANDIDATES = 200_000
-"""Pools kept, and candidates over all of them: model names come from callers, and a forgotten pool
-is built again when it is asked for."""
+from broker.services.model_names import ModelNames, is_glob
+from broker.services.pools import Pools
+from broker.services.readings import Refreshed, believed, compared
 
 MAX_GLIMPSED = 8
 """Keys of a large provider that are looked at where no pool has been built."""
 
-MAX_WORKED_MODELS = 10_000
-MAX_LISTED_MODELS = 2_000
-"""Models remembered per provider: what callers use and providers list is theirs to invent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What a new reading of a source changed."""
-
-    added: tuple[Key, ...]
-    changed: tuple[tuple[Key, Key], ...]
-    removed: tuple[Key, ...]
-    faults: tuple[SourceFault, ...]
-
 
 class Keyring:
-    """All system keys by id, and an index of candidates for every upstream that was asked for."""
+    """Keys by id with their revisions, and an index of candidates for what was asked for."""
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
-        self._keys: dict[str, Key] = {}
+        self.models = ModelNames(providers)
+        self._held: dict[str, HeldKey] = {}
         self._source_of: dict[str, str] = {}
+        self._several: set[str] = set()
+        self._unproven: set[tuple[str, str]] = set()
         self._loads: dict[str, KeyLoad] = {}
-        self._pools: OrderedDict[tuple[str, str], Pool] = OrderedDict()
-        self._candidate_count = 0
-        self._worked: dict[str, dict[str, None]] = {name: {} for name in providers}
-        self._listed: dict[str, frozenset[str]] = {}
-        self._by_provider: dict[str, list[Key]] = {}
-        self._named: dict[str, frozenset[str]] = {}
-        self._offered: dict[str, tuple[str, ...]] = {}
+        self._pools = Pools()
+        self._by_place: dict[tuple[str, str], dict[str, Key]] = {}
+        self._unreadable: dict[str, Mapping[str, Collection[str]]] = {}
 
     def provider(self, name: str) -> Provider:
         """A provider by name; raises ProviderUnknownError."""
@@ -62,130 +46,153 @@ class Keyring:
         return provider
 
     def key(self, key_id: str) -> Key:
-        """A key by id; raises KeyUnknownError."""
-        key = self._keys.get(key_id)
-        if key is None:
+        """The revision in use of a key; raises KeyUnknownError."""
+        held = self._held.get(key_id)
+        if held is None:
             raise KeyUnknownError(key_id)
-        return key
+        return held.key
 
     def find(self, key_id: str) -> Key | None:
-        """A key by id, or None when it is gone."""
-        return self._keys.get(key_id)
+        """The revision in use of a key, or None when it is not here."""
+        held = self._held.get(key_id)
+        return held.key if held else None
+
+    def held(self, key_id: str) -> HeldKey | None:
+        """A key with all its revisions, or None when it is not here."""
+        return self._held.get(key_id)
+
+    def revision(self, key_id: str, revision: str) -> Key | None:
+        """A revision of a key, in use or not."""
+        held = self._held.get(key_id)
+        found = held.find(revision) if held else None
+        return found.key if found else None
 
     def holds(self, key_id: str, revision: str) -> bool:
-        """Is this revision of the key still the one that is leased?"""
-        key = self._keys.get(key_id)
-        return key is not None and key.revision == revision
+        """Is this revision of the key known here: may a lease on it live on?"""
+        return self.revision(key_id, revision) is not None
+
+    def leased(self, key_id: str) -> list[str]:
+        """The revisions of a key that leases may be out on: the one in use and those that drain."""
+        held = self._held.get(key_id)
+        if held is None:
+            return []
+        return [rev.name for rev in held.revisions if rev.is_draining or rev.name == held.in_use]
+
+    def leases(self, key: Key) -> bool:
+        """Is this the very revision, and are these the settings, that leases are granted on?"""
+        held = self._held.get(key.key_id)
+        return held is not None and held.key == key
 
     def source_of(self, key_id: str) -> str:
-        """The name of the source a key came from."""
-        return self._source_of[key_id]
+        """The name of the source that a key came from; "" for tenants' keys."""
+        return self._source_of.get(key_id, "")
 
-    def keys(self, provider: str = "") -> list[Key]:
-        """All keys, or one provider's, by id."""
-        keys = self._by_provider.get(provider, []) if provider else self._keys.values()
-        return sorted(keys, key=lambda key: key.key_id)
+    def keys(self, provider: str = "", owner: str = "") -> list[Key]:
+        """An owner's keys ("": system keys) of one provider, or of all, by id."""
+        names = [provider] if provider else self.providers
+        found = (key for name in names for key in self._by_place.get((owner, name), {}).values())
+        return sorted(found, key=lambda key: key.key_id)
 
-    def pool(self, provider: str, model: str) -> Pool:
-        """The pool of system keys for a model; candidates that do not allow the model are out."""
-        name = (provider, model)
-        pool = self._pools.get(name)
-        if pool is not None:
-            self._pools.move_to_end(name)
-            return pool
-        pool = self._pools[name] = Pool(
-            self._candidates(self._by_provider.get(provider, []), provider, model)
+    def every(self, provider: str) -> Iterator[Key]:
+        """Every key of a provider that is here, whoever owns it."""
+        return (held.key for held in self._held.values() if held.key.provider == provider)
+
+    def has_keys(self, provider: str, owner: str = "") -> bool:
+        """Has an owner any key of the provider?"""
+        return bool(self._by_place.get((owner, provider)))
+
+    def unreadable(self, provider: str, owner: str) -> Collection[str]:
+        """The owner's keys that cannot be opened, by id."""
+        if owner not in self._unreadable:
+            return ()
+        return self._unreadable[owner].get(provider, ())
+
+    def note_unreadable(self, owner: str, key_ids: Mapping[str, Collection[str]]) -> None:
+        """Take the owner's keys that cannot be opened, by provider."""
+        self._unreadable.pop(owner, None)
+        if key_ids:
+            self._unreadable[owner] = key_ids
+
+    def incoming(self) -> list[HeldKey]:
+        """The keys that hold more than the revision in use."""
+        return [self._held[key_id] for key_id in sorted(self._several)]
+
+    def is_unproven(self, key_id: str, revision: str) -> bool:
+        """Is this a revision of which nobody knows that the provider ever accepted it?"""
+        return (key_id, revision) in self._unproven
+
+    def pool(self, provider: str, model: str, owner: str = "") -> Pool:
+        """An owner's pool for a model; keys that do not allow the model are not in it."""
+        keys = self._by_place.get((owner, provider), {})
+        return self._pools.build(
+            owner, provider, model, lambda: self._candidates(keys.values(), provider, model)
         )
-        self._candidate_count += len(pool) + 1
-        while len(self._pools) > MAX_POOLS or (
-            self._candidate_count > MAX_CANDIDATES and len(self._pools) > 1
-        ):
-            _, forgotten = self._pools.popitem(last=False)
-            self._candidate_count -= len(forgotten) + 1
-        return pool
 
-    def glimpse(self, provider: str, model: str) -> Pool:
+    def glimpse(self, provider: str, model: str, owner: str = "") -> Pool:
         """The pool where it is there or small, else one of a few keys, built for one look."""
-        keys = self._by_provider.get(provider, [])
-        if (provider, model) in self._pools or len(keys) <= MAX_GLIMPSED:
-            return self.pool(provider, model)
-        return Pool(self._candidates(keys[:MAX_GLIMPSED], provider, model))
+        keys = self._by_place.get((owner, provider), {})
+        if len(keys) <= MAX_GLIMPSED or self._pools.find(owner, provider, model) is not None:
+            return self.pool(provider, model, owner)
+        few = sorted(keys.values(), key=lambda key: key.key_id)[:MAX_GLIMPSED]
+        return Pool(self._candidates(few, provider, model))
 
     def load(self, key_id: str) -> KeyLoad:
         """How busy a key is, over all its models."""
         return self._loads.setdefault(key_id, KeyLoad())
 
     def replace(self, source: str, snapshot: SourceSnapshot) -> Refreshed:
-        """Take a new reading of a source; pools are rebuilt when it changed anything."""
-        new = {
-            key.key_id: key
-            for key in snapshot.keys
-            if self._source_of.get(key.key_id, source) == source
-        }
-        old = {key_id: self._keys[key_id] for key_id in self._of_source(source)}
-        refreshed = Refreshed(
-            added=tuple(new[key_id] for key_id in new.keys() - old.keys()),
-            changed=tuple(
-                (old[key_id], new[key_id])
-                for key_id in new.keys() & old.keys()
-                if new[key_id] != old[key_id]
-            ),
-            removed=tuple(old[key_id] for key_id in old.keys() - new.keys()),
-            faults=snapshot.faults,
-        )
-        for key in refreshed.removed:
-            del self._keys[key.key_id], self._source_of[key.key_id]
-            self._loads.pop(key.key_id, None)
-        self._keys.update(new)
-        self._source_of.update(dict.fromkeys(new, source))
-        if refreshed.added or refreshed.changed or refreshed.removed:
-            self._by_provider = {}
-            for key in self._keys.values():
-                self._by_provider.setdefault(key.provider, []).append(key)
-            self._named.clear()
-            self._offered.clear()
-            self._pools.clear()
-            self._candidate_count = 0
+        """Take a new reading of a source; a new secret of a known key waits to be proved."""
+        given: dict[str, HeldKey] = {}
+        others: dict[str, tuple[str, Key]] = {}
+        for key_id, name in self._source_of.items():
+            if name == source:
+                given[key_id] = self._held[key_id]
+            else:
+                others[key_id] = name, self._held[key_id].newest
+        before = [held.newest for held in given.values()]
+        refreshed = compared(given, believed(source, snapshot, before, others))
+        for held in refreshed.gone:
+            del self._source_of[held.key.key_id]
+            self._let_go(held.key.key_id)
+        for key in refreshed.added:
+            self._put(HeldKey.loaded([Revision(key)]))
+            self._source_of[key.key_id] = source
+        for _, key in refreshed.changed:
+            self._put(given[key.key_id].declaring(key))
+        for provider in {key.provider for key in (*before, *refreshed.added)}:
+            self.models.configure(provider, self.keys(provider))
         return refreshed
 
-    def note_worked(self, provider: str, model: str) -> None:
-        """Remember that a model gave a success: it exists."""
-        worked = self._worked[provider]
-        if model not in worked and len(worked) < MAX_WORKED_MODELS:
-            worked[model] = None
-            self._offered.pop(provider, None)
+    def take(self, held: HeldKey) -> None:
+        """Hold a key as it is given: a tenant's that was loaded or changed, or a revision more."""
+        self._put(held)
 
-    def note_listed(self, provider: str, models: Iterable[str]) -> None:
-        """Remember the models that an authenticated probe listed."""
-        listed = self._listed.get(provider, frozenset()) | frozenset(models)
-        self._listed[provider] = frozenset(sorted(listed)[:MAX_LISTED_MODELS])
-        self._offered.pop(provider, None)
+    def let_go(self, key_id: str) -> None:
+        """Hold a tenant's key no more: it was deleted, or the tenant is not in use."""
+        self._let_go(key_id)
 
-    def is_known_model(self, provider: str, model: str) -> bool:
-        """Is the model configured, or did it ever work: else a caller may have made it up."""
-        return model in self._worked[provider] or model in self.named_models(provider)
+    def note_probed(self, key: Key, *, authenticated_at: float | None) -> None:
+        """A probe of a revision, or a call with it, ended; it was accepted, or (None) not."""
+        held = self._held.get(key.key_id)
+        if held is not None and held.find(key.revision) is not None:
+            self._put(held.noting(key.revision, authenticated_at=authenticated_at))
 
-    def named_models(self, provider: str) -> frozenset[str]:
-        """Models configured by name, on the provider or on a key."""
-        named = self._named.get(provider)
-        if named is None:
-            on_keys = (key.models for key in self._by_provider.get(provider, []))
-            names = {name for models in on_keys for name in models if not _is_glob(name)}
-            named = frozenset(names | set(self.providers[provider].models))
-            self._named[provider] = named
-        return named
+    def choose(self, key_id: str, is_rejected: IsRejected, now: float) -> Key | None:
+        """Lease the right revision of a key from now on; it, if that is another than before."""
+        held = self._held.get(key_id)
+        if held is None:
+            return None
+        is_probeable = self.providers[held.key.provider].is_probeable
+        chosen = held.choosing(is_rejected, now, is_probeable=is_probeable)
+        if chosen != held:
+            self._put(chosen)
+        return chosen.key if chosen.in_use != held.in_use else None
 
-    def listed_models(self, provider: str) -> frozenset[str]:
-        """Models configured by name, or listed by a probe that authenticated."""
-        return self.named_models(provider) | self._listed.get(provider, frozenset())
-
-    def offered_models(self, provider: str) -> tuple[str, ...]:
-        """Models to offer as alternatives: configured, listed by a probe, or known to work."""
-        offered = self._offered.get(provider)
-        if offered is None:
-            names = self.listed_models(provider) | self._worked[provider].keys()
-            offered = self._offered[provider] = tuple(sorted(names))
-        return offered
+    def drop(self, key: Key) -> None:
+        """Know a revision no more; the one in use stays."""
+        held = self._held.get(key.key_id)
+        if held is not None:
+            self._put(held.without(key.revision))
 
     def on_view(self, _provider: str, changes: list[Change], _now: float) -> None:
         """Circuits changed: their candidates may admit now."""
@@ -197,17 +204,51 @@ class Keyring:
 
     def touch(self, scope: Scope) -> None:
         """Something about a scope changed: look anew at the candidates it is over."""
-        if scope.model:  # callers invent models by the thousand: look at no pool in vain
-            named = self._pools.get((scope.provider, scope.model))
-            if named is not None:
-                _unpark(named, scope)
-            return
-        for (provider, _model), pool in self._pools.items():
-            if provider == scope.provider:
-                _unpark(pool, scope)
+        held = self._held.get(scope.key_id) if scope.key_id else None
+        self._pools.touch(scope, held.key.owner if held else scope.owner)
 
-    def _of_source(self, source: str) -> Iterator[str]:
-        return (key_id for key_id, name in self._source_of.items() if name == source)
+    def _put(self, held: HeldKey) -> None:
+        """Hold a key, and build the pools it is in anew if what is leased of it changed."""
+        key, before = held.key, self._held.get(held.key.key_id)
+        self._index(before, held)
+        self._held[key.key_id] = held
+        if before is not None and before.key == key:
+            return
+        if before is not None and before.key.provider != key.provider:
+            self._displace(before.key)
+        self._by_place.setdefault((key.owner, key.provider), {})[key.key_id] = key
+        self._pools.forget(key.owner, key.provider)
+        if key.owner:
+            for model in key.models:
+                if not is_glob(model):
+                    self.models.note_worked(key.provider, model, key.owner)
+
+    def _let_go(self, key_id: str) -> None:
+        held = self._held.pop(key_id, None)
+        if held is not None:
+            self._index(held, None)
+            self._loads.pop(key_id, None)
+            self._displace(held.key)
+
+    def _index(self, before: HeldKey | None, after: HeldKey | None) -> None:
+        """Keep at hand what is asked for at each report and each second."""
+        for revision in before.revisions if before else ():
+            self._unproven.discard((revision.key.key_id, revision.name))
+        for revision in after.revisions if after else ():
+            if not revision.is_proven:
+                self._unproven.add((revision.key.key_id, revision.name))
+        held = after or before
+        if held is not None:
+            has_several = after is not None and len(after.revisions) > 1
+            (self._several.add if has_several else self._several.discard)(held.key.key_id)
+
+    def _displace(self, key: Key) -> None:
+        place = (key.owner, key.provider)
+        keys = self._by_place.get(place, {})
+        keys.pop(key.key_id, None)
+        if not keys:
+            self._by_place.pop(place, None)
+        self._pools.forget(*place)
 
     def _candidates(self, keys: Iterable[Key], provider: str, model: str) -> Iterator[Candidate]:
         for key in keys:
@@ -215,17 +256,3 @@ class Keyring:
             if provider_model is not None:
                 upstream = Upstream(provider, key.base_url, model)
                 yield Candidate(key, upstream, provider_model, self.load(key.key_id))
-
-
-def _unpark(pool: Pool, scope: Scope) -> None:
-    if not scope.key_id:
-        if scope.kind not in {ScopeKind.UPSTREAM, ScopeKind.UPSTREAM_PRINCIPAL}:
-            pool.unpark_all()
-        return
-    candidate = pool.find(scope.key_id)
-    if candidate is not None:
-        pool.unpark(candidate)
-
-
-def _is_glob(name: str) -> bool:
-    return any(sign in name for sign in "*?[")

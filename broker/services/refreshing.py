@@ -1,23 +1,27 @@
 """Reading key sources anew: what changed takes effect at once, what is gone leaves no trace."""
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker.core.facts import RevisionRetired
 from broker.core.key import Key
+from broker.core.revisions import HeldKey
 from broker.ports.clock import Clock
 from broker.ports.errors import SourceUnavailableError
 from broker.ports.key_source import KeySource, SourceFault
-from broker.services.health import HealthBook
 from broker.services.journal import Journal
-from broker.services.keyring import Keyring, Refreshed
+from broker.services.keyring import Keyring
+from broker.services.orphans import Orphans
+from broker.services.readings import Refreshed
+from broker.services.rotating import Rotating
 from broker.services.watching import Watching
 
 RETIRE_AFTER_S = 10.0
 """A removed key's health outlives it by this: a file that is being rewritten looks empty for a
 moment, and a quarantined key that comes back from that must still be quarantined."""
+
+MAX_TOLD = 20
+"""Faults of one reading that become events; status shows them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +40,44 @@ class Refreshing:
         self,
         sources: Sequence[KeySource],
         keyring: Keyring,
-        health: HealthBook,
         watching: Watching,
+        rotating: Rotating,
+        orphans: Orphans,
         journal: Journal,
         clock: Clock,
     ) -> None:
         self._sources = sources
         self._keyring = keyring
-        self._health = health
         self._watching = watching
+        self._rotating = rotating
+        self._orphans = orphans
         self._journal = journal
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._gone: dict[tuple[str, str], tuple[Key, float]] = {}
+        self._gone: dict[str, tuple[HeldKey, float]] = {}
         self.readings: dict[str, SourceReading] = {}
 
     async def refresh(self) -> list[SourceReading]:
-        """Read every source once, one refresh at a time; faults are in the readings."""
+        """Read every source once, one refresh at a time; faults are in the readings.
+
+        The first one also brings back what worked last, before anything is leased.
+        """
         async with self._lock:
-            return [await self._read(source) for source in self._sources]
+            readings = [await self._read(source) for source in self._sources]
+            await self._retire_gone()
+            has_faults = any(reading.refreshed.faults for reading in readings)
+            await self._rotating.keep(is_complete=not has_faults)
+            if not has_faults:
+                await self._orphans.retire(self._clock.now())
+            return readings
 
     async def _read(self, source: KeySource) -> SourceReading:
         last = self.readings.get(source.name)
         try:
             snapshot = await source.load()
         except SourceUnavailableError as error:
-            fault = SourceFault(source.name, str(error))
-            nothing = Refreshed((), (), (), (fault,))
-            read_at = last.read_at if last else None
-            reading = SourceReading(source.name, read_at, nothing)
+            nothing = Refreshed(faults=(SourceFault(source.name, str(error)),))
+            reading = SourceReading(source.name, last.read_at if last else None, nothing)
         else:
             refreshed = self._keyring.replace(source.name, snapshot)
             reading = SourceReading(source.name, self._clock.now(), refreshed)
@@ -74,15 +87,16 @@ class Refreshing:
         return reading
 
     async def _follow_up(self, source: str, refreshed: Refreshed) -> None:
-        """Retire revisions that are gone and say what changed."""
+        """Have new secrets proved, let go of what is gone, say what changed."""
         now = self._clock.now()
-        rotated = [old for old, new in refreshed.changed if old.revision != new.revision]
-        self._gone |= {(key.key_id, key.revision): (key, now) for key in refreshed.removed}
-        await self._health.submit(self._retired(key) for key in [*rotated, *self._long_gone(now)])
+        await self._rotating.retire(refreshed.dropped)
+        for held in refreshed.gone:
+            self._leave(held, now)
+        for key in refreshed.added:
+            self._come_back(key)
+        rotated = [new for old, new in refreshed.changed if old.revision != new.revision]
         for key in refreshed.removed:
             self._watching.on_removed(key.provider, key.key_id, "")
-        for key in rotated:
-            self._watching.on_removed(key.provider, key.key_id, key.revision)
         for kind, keys in (
             ("key_added", refreshed.added),
             ("key_rotated", rotated),
@@ -91,28 +105,33 @@ class Refreshing:
             for key in keys:
                 message = f"{key.key_id}: {kind.removeprefix('key_')} in {source}"
                 self._journal.record(kind, key.provider, now, message, key_id=key.key_id)
+        for key in rotated:
+            self._rotating.noticed(key.key_id)
 
-    def _long_gone(self, now: float) -> list[Key]:
-        """Take the keys that were removed a while ago and did not come back."""
-        self._gone = {
-            name: entry for name, entry in self._gone.items() if not self._keyring.holds(*name)
-        }
-        due = [name for name, (_, since) in self._gone.items() if now - since >= RETIRE_AFTER_S]
-        return [self._gone.pop(name)[0] for name in due]
+    def _leave(self, held: HeldKey, now: float) -> None:
+        self._gone[held.key.key_id] = held, now
 
-    def _retired(self, key: Key) -> RevisionRetired:
-        return RevisionRetired(
-            fact_id=f"retired/{secrets.token_hex(8)}",
-            provider=key.provider,
-            replica=self._health.replica,
-            key_id=key.key_id,
-            revision=key.revision,
-        )
+    def _come_back(self, key: Key) -> None:
+        """A key that was removed a moment ago goes on from the revision that was in use."""
+        held, _ = self._gone.pop(key.key_id, (None, 0.0))
+        if held is not None and held.key.provider == key.provider:
+            self._keyring.take(held.declaring(key))
+            self._rotating.noticed(key.key_id)
+
+    async def _retire_gone(self) -> None:
+        """Forget the keys that were removed a while ago and did not come back."""
+        now = self._clock.now()
+        due = [key_id for key_id, (_, at) in self._gone.items() if now - at >= RETIRE_AFTER_S]
+        for key_id in due:
+            held, _ = self._gone.pop(key_id)
+            await self._rotating.retire(revision.key for revision in held.revisions)
 
     def _tell_faults(self, reading: SourceReading, last: SourceReading | None) -> None:
         """Say what is wrong with a source, once per fault."""
         known = set(last.refreshed.faults) if last else set()
-        for fault in reading.refreshed.faults:
-            if fault not in known:
-                message = f"{fault.place}: {fault.message}"
-                self._journal.record("source_faulty", "", self._clock.now(), message)
+        news = [fault for fault in reading.refreshed.faults if fault not in known]
+        messages = [f"{fault.place}: {fault.message}" for fault in news[:MAX_TOLD]]
+        if len(news) > MAX_TOLD:
+            messages.append(f"{reading.source}: {len(news) - MAX_TOLD} more faults")
+        for message in messages:
+            self._journal.record("source_faulty", "", self._clock.now(), message)

@@ -10,7 +10,9 @@ from broker.core.key import Key
 from broker.core.words import DenialReason
 from broker.ports.key_source import SourceSnapshot
 from broker.services.errors import KeyUnknownError, ProviderUnknownError
-from broker.services.keyring import MAX_CANDIDATES, MAX_WORKED_MODELS, Keyring
+from broker.services.keyring import Keyring
+from broker.services.model_names import MAX_WORKED_MODELS
+from broker.services.pools import MAX_CANDIDATES
 from tests.unit.services.answers import PROVIDERS
 from tests.unit.services.status_given import a_key, billed, on_model, whole
 
@@ -63,12 +65,16 @@ def test_a_source_takes_no_key_from_another() -> None:
     assert keyring.keys("openai") == [A]
 
 
-def test_a_revision_is_held_until_it_is_rotated_or_removed() -> None:
+def test_a_revision_is_held_until_it_is_dropped_or_its_key_removed() -> None:
     keyring = keyring_of(A)
-    assert keyring.holds("a", A.revision)
     keyring.replace("env", SourceSnapshot((replace(A, revision="new"),)))
-    assert not keyring.holds("a", A.revision)
+    assert keyring.holds("a", A.revision)
+    assert keyring.holds("a", "new")
     assert not keyring.holds("b", B.revision)
+    keyring.drop(replace(A, revision="new"))
+    assert not keyring.holds("a", "new")
+    keyring.replace("env", SourceSnapshot(()))
+    assert not keyring.holds("a", A.revision)
 
 
 def test_what_is_not_there_is_a_fault() -> None:
@@ -126,26 +132,26 @@ def test_a_change_of_a_scope_brings_the_candidates_back_that_it_is_over(what: st
 
 def test_a_model_is_known_when_it_is_configured_or_worked() -> None:
     keyring = keyring_of(a_key("m", models={"named": "", "glob-*": ""}))
-    assert keyring.is_known_model("openai", "gpt-4o")
-    assert keyring.is_known_model("openai", "named")
-    assert not keyring.is_known_model("openai", "glob-1")
-    assert not keyring.is_known_model("openai", "worked")
-    keyring.note_worked("openai", "worked")
-    assert keyring.is_known_model("openai", "worked")
-    assert not keyring.is_known_model("groq", "worked")
+    assert keyring.models.is_known("openai", "gpt-4o")
+    assert keyring.models.is_known("openai", "named")
+    assert not keyring.models.is_known("openai", "glob-1")
+    assert not keyring.models.is_known("openai", "worked")
+    keyring.models.note_worked("openai", "worked")
+    assert keyring.models.is_known("openai", "worked")
+    assert not keyring.models.is_known("groq", "worked")
 
 
 def test_models_that_worked_are_remembered_up_to_a_bound() -> None:
     keyring = keyring_of(A)
     for number in range(MAX_WORKED_MODELS + 5):
-        keyring.note_worked("openai", f"m{number}")
-    assert keyring.is_known_model("openai", f"m{MAX_WORKED_MODELS - 1}")
-    assert not keyring.is_known_model("openai", f"m{MAX_WORKED_MODELS}")
+        keyring.models.note_worked("openai", f"m{number}")
+    assert keyring.models.is_known("openai", f"m{MAX_WORKED_MODELS - 1}")
+    assert not keyring.models.is_known("openai", f"m{MAX_WORKED_MODELS}")
 
 
-def test_models_that_a_probe_listed_are_offered_and_not_known() -> None:
+def test_models_that_a_probe_listed_are_offered_and_known() -> None:
     keyring = keyring_of(A)
-    keyring.note_listed("openai", ["listed"])
-    keyring.note_worked("openai", "worked")
-    assert keyring.offered_models("openai") == ("gpt-4o", "gpt-mini", "listed", "worked")
-    assert not keyring.is_known_model("openai", "listed")
+    keyring.models.note_listed("openai", ["listed"])
+    keyring.models.note_worked("openai", "worked")
+    assert keyring.models.offered("openai") == ("gpt-4o", "gpt-mini", "listed", "worked")
+    assert keyring.models.is_known("openai", "listed")

@@ -6,7 +6,8 @@ from dataclasses import replace
 from broker.core.words import DenialReason, Family
 from broker.ports.key_source import SourceFault
 from broker.services.refreshing import RETIRE_AFTER_S
-from tests.unit.services.answers import BAD_KEY, GPT, LIMITED, MINI, NO_MODEL, STRANGE
+from broker.services.rotating import LOOK_S
+from tests.unit.services.answers import BAD_KEY, GPT, LIMITED, MINI, NO_MODEL, OK, STRANGE
 from tests.unit.services.house import House, a_house
 from tests.unit.services.status_given import a_key, on_model, whole
 
@@ -31,23 +32,30 @@ async def test_a_rotation_retires_all_health_of_the_old_revision() -> None:
     await house.report(strange, NO_MODEL)
     await house.call(BAD_KEY)
     await house.has_keys(replace(KEY, revision="new"))
+    await house.probe()
     assert list(house.core.health.circuits()) == []
     for target in (GPT, MINI, STRANGE):
         assert (await house.lease(target)).claims.revision == "new"
-    assert (await kinds(house))[-2:] == ["incident_closed", "key_rotated"]
+    assert (await kinds(house))[-1] == "incident_closed"
 
 
 async def test_a_rotation_counts_as_what_healed_the_key() -> None:
     house = await a_house(KEY)
     await house.call(BAD_KEY)
     await house.has_keys(replace(KEY, revision="new"))
+    await house.probe()
     assert house.meter.counts["recovered", Family.CREDENTIAL, "revision"] == 1
 
 
 async def test_what_is_reported_of_an_old_revision_teaches_nothing() -> None:
     house = await a_house(KEY)
     early = await house.lease()
-    await house.has_keys(replace(KEY, revision="new"))
+    new = replace(KEY, revision="new")
+    await house.has_keys(new)
+    await house.probe()
+    house.clock.advance(LOOK_S)
+    await house.report(early, OK)
+    await house.has_keys(new)
     await house.report(early, BAD_KEY)
     assert house.circuit(whole(KEY), Family.CREDENTIAL) is None
     await house.lease()

@@ -1,0 +1,44 @@
+"""Health of system keys that went while no broker ran: it belongs to nobody any more."""
+
+import secrets
+from dataclasses import dataclass
+
+from broker.core.facts import RevisionRetired
+from broker.core.key import is_system_id
+from broker.services.health import HealthBook
+from broker.services.keyring import Keyring
+
+WAIT_S = 10.0
+"""How long after the start a key may still appear in its source, as one that is being rewritten."""
+
+
+@dataclass(slots=True)
+class Orphans:
+    """Retires, once after the start at `began`, the revisions that no source knows any more."""
+
+    keyring: Keyring
+    health: HealthBook
+    began: float
+    is_done: bool = False
+
+    async def retire(self, now: float) -> None:
+        """Do so if it is time; call it after a reading of all sources without a fault."""
+        if self.is_done or now - self.began < WAIT_S:
+            return
+        self.is_done = True
+        scopes = {record.scope for record in self.health.circuits() if record.scope.key_id}
+        names = {(scope.provider, scope.key_id, scope.revision) for scope in scopes}
+        await self.health.submit(
+            self._retired(*name)
+            for name in sorted(names)
+            if is_system_id(name[1]) and not self.keyring.holds(*name[1:])
+        )
+
+    def _retired(self, provider: str, key_id: str, revision: str) -> RevisionRetired:
+        return RevisionRetired(
+            fact_id=f"retired/{secrets.token_hex(8)}",
+            provider=provider,
+            replica=self.health.replica,
+            key_id=key_id,
+            revision=revision,
+        )
