@@ -10,6 +10,7 @@ from broker.core.facts import Fact
 from broker.core.key import Key
 from broker.core.provider import Provider
 from broker.core.replica import Logged
+from broker.core.snapshot import Snapshot
 from broker.core.words import DenialReason, Family, Kind, ProbeResult, Provenance, State
 from broker.ports.errors import SourceUnavailableError, StoreUnavailableError
 from broker.ports.fact_log import Deliver, FactLog
@@ -102,8 +103,16 @@ class FakeFactLog:
         self.appended.append(logged)
         return logged
 
-    def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
-        return self._inner.follow(provider, after, deliver)
+    async def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
+        return await self._inner.follow(provider, after, deliver)
+
+    async def snapshot(self, provider: str) -> Snapshot | None:
+        return await self._inner.snapshot(provider)
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        if self.is_down:
+            raise StoreUnavailableError("the log is switched off")
+        await self._inner.save_snapshot(snapshot)
 
 
 class FakeKeySource:

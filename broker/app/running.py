@@ -1,17 +1,18 @@
 """A running broker: what it starts, what it does every second, how it ends."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from broker.app.core import Core
+from broker.app.errors import StartError
 from broker.config import Settings
-from broker.config.forms import parse_address
+from broker.config.forms import MEMORY, parse_address
 from broker.config.settings import variable
 from broker.edge.grpc.server import GrpcServer
 from broker.edge.http.server import HttpServer
+from broker.ports.errors import StoreUnavailableError, StoreUnusableError
 from broker.services.standing import Standings
 
 TICK_S = 1.0
@@ -28,13 +29,22 @@ class App:
         core: Core,
         grpc_server: GrpcServer,
         http_server: HttpServer | None,
+        close_stores: Callable[[], Awaitable[None]],
     ) -> None:
         self.core = core
         self.grpc_server = grpc_server
         self.http_server = http_server
-        self.is_ready = False
+        self.is_serving = False
         self._settings = settings
+        self._close_stores = close_stores
         self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """Why it takes no calls yet, or no more, one sentence each; empty when it does."""
+        if not self.is_serving:
+            return ("starting or draining",)
+        return self.core.lookout.boot.reasons
 
     @property
     def grpc_port(self) -> int:
@@ -47,13 +57,13 @@ class App:
         return self.http_server.port if self.http_server else 0
 
     async def start(self) -> None:
-        """Read the keys and serve; raises ListenError and leaves nothing behind."""
+        """Read the keys and serve; raises StartError and ListenError, and leaves nothing behind."""
         core, settings = self.core, self._settings
-        await core.marks.load()
-        core.health.follow()
-        await core.refreshing.refresh()
-        self._warn()
         try:
+            await self._recall()
+            await core.refreshing.refresh()
+            self._warn()
+            await self._show_health()
             await self.grpc_server.start(
                 parse_address(settings.grpc_listen), variable("grpc_listen")
             )
@@ -61,7 +71,6 @@ class App:
                 await self.http_server.start(
                     parse_address(settings.http_listen), variable("http_listen")
                 )
-            await self._show_providers()
         except BaseException:
             await self.stop()
             raise
@@ -69,15 +78,16 @@ class App:
             asyncio.create_task(self._keep_probing()),
             asyncio.create_task(self._every_tick(self._keep_house)),
             asyncio.create_task(self._every_tick(self._refresh)),
+            asyncio.create_task(self._every_tick(self._look_out)),
+            asyncio.create_task(self._every_tick(self._keep_calendar)),
+            asyncio.create_task(core.lookout.boot.probe_all()),
         ]
-        if settings.boot_probe == "report":
-            self._loops.append(asyncio.create_task(self._probe_all()))
-        self.is_ready = True
+        self.is_serving = True
         log.info("serving", replica=core.world.replica, grpc=self.grpc_port, http=self.http_port)
 
     async def stop(self) -> None:
         """Drain: calls under way finish, every handler runs to its end, then all else ends."""
-        is_draining, self.is_ready = self.is_ready, False
+        is_draining, self.is_serving = self.is_serving, False
         if is_draining:
             log.info("draining", seconds=self._settings.drain_seconds)
         await self.grpc_server.drain(self._settings.drain_seconds if is_draining else 0.0)
@@ -89,8 +99,18 @@ class App:
         await self.core.probing.close()
         await self.core.world.prober.close()
         await self.core.health.close()
+        await self.core.rotating.close()
+        await self._close_stores()
         if is_draining:
             log.info("stopped", replica=self.core.world.replica)
+
+    async def _recall(self) -> None:
+        """Know again what was known when the last process ended."""
+        try:
+            await self.core.marks.load()
+            await self.core.health.follow()
+        except (StoreUnavailableError, StoreUnusableError) as error:
+            raise StartError(f"what the database holds cannot be used: {error}") from None
 
     async def _every_tick(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do work every second; what fails once is logged and done again."""
@@ -118,13 +138,22 @@ class App:
         core.watching.on_tick(now)
         await core.ending.sweep()
         await core.health.submit(core.upstreams.publish(now))
-        await self._show_providers()
+        await self._show_health()
 
     async def _refresh(self) -> None:
         await self.core.refreshing.refresh()
 
-    async def _show_providers(self) -> None:
+    async def _look_out(self) -> None:
+        lookout = self.core.lookout
+        await lookout.on_tick(self.core.world.clock.now())
+        await self.grpc_server.health.show_ready(is_ready=lookout.boot.is_ready)
+
+    async def _keep_calendar(self) -> None:
+        await self.core.lookout.on_calendar(self.core.world.clock.now())
+
+    async def _show_health(self) -> None:
         core = self.core
+        await self.grpc_server.health.show_ready(is_ready=core.lookout.boot.is_ready)
         standings = Standings(core.keyring, core.health, core.marks, core.world.clock.now())
         await self.grpc_server.health.show_providers(
             {
@@ -133,22 +162,10 @@ class App:
             }
         )
 
-    async def _probe_all(self) -> None:
-        """Say at the start which keys work; nothing waits for it."""
-        results: Counter[str] = Counter()
-        async for done in self.core.probing.probe_now(self.core.keyring.keys()):
-            results[done.probed.result.lower()] += 1
-            log.info(
-                "boot_probe",
-                provider=done.key.provider,
-                key_id=done.key.key_id,
-                result=done.probed.result,
-                detail=done.probed.detail,
-            )
-        log.info("boot_probe_done", **results)
-
     def _warn(self) -> None:
         """Say what an operator may not expect."""
-        if not self._settings.lease_secrets:
-            hint = f"leases do not survive a restart: set {variable('lease_secrets')}"
-            log.info("lease_secret_made_up", hint=hint)
+        if self._settings.database == MEMORY:
+            hint = "health, keys of tenants and leases do not survive a restart"
+            log.warning("nothing_is_kept", database=MEMORY, hint=hint)
+        if self.core.world.sealer.fault:
+            log.error("sealed", detail=self.core.world.sealer.fault)

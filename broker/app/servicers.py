@@ -17,11 +17,16 @@ from broker.edge.grpc.status_service import StatusServicer
 from broker.services.administration import Administration
 from broker.services.classifying import Classifying
 from broker.services.clearing import Clearing
+from broker.services.committing import Committing
 from broker.services.explain import Explain
 from broker.services.filters import Filters
 from broker.services.inventory import Inventory
+from broker.services.keeping import Keeping
 from broker.services.paging import Pager
+from broker.services.policies import Policies
+from broker.services.retiring import Retiring
 from broker.services.runnable import Runnable
+from broker.services.sealing import Sealing
 from broker.services.status import Replica, Status
 from broker.services.upkeep import Upkeep
 from keybroker.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
@@ -67,6 +72,8 @@ def make_servicers(core: Core, catalog: Mapping[str, Dialect]) -> Servicers:
     )
     explain = Explain(
         keyring=core.keyring,
+        tenants=core.tenants,
+        routing=core.routing,
         health=core.health,
         pacing=core.pacing,
         choosing=core.choosing,
@@ -79,19 +86,54 @@ def make_servicers(core: Core, catalog: Mapping[str, Dialect]) -> Servicers:
     status = StatusServicer(
         _status(core),
         explain,
-        Runnable(core.keyring, filters, pager, clock),
+        Runnable(core.keyring, core.tenants, core.routing, filters, pager, clock),
         Classifying(core.keyring, catalog),
     )
-    admin = AdminServicer(
-        Administration(
-            core.keyring, core.health, core.marks, core.watching, core.book, core.ending
-        ),
-        Clearing(core.keyring, core.health, clock),
-        Inventory(core.keyring, core.health, core.marks, core.world.history, pager, clock),
-        Upkeep(core.keyring, core.probing, core.refreshing),
-    )
+    admin = _admin(core, pager)
     lease = LeaseServicer(core.leasing, core.outcomes, core.watching, core.world.replica)
     return Servicers(lease, status, admin)
+
+
+def _admin(core: Core, pager: Pager) -> AdminServicer:
+    clock, store = core.world.clock, core.world.key_store
+    committing = Committing(core.tenants)
+    return AdminServicer(
+        Administration(
+            core.keyring,
+            core.tenants,
+            core.health,
+            core.marks,
+            core.watching,
+            core.book,
+            core.ending,
+        ),
+        Clearing(core.keyring, core.health, clock),
+        Inventory(
+            keyring=core.keyring,
+            health=core.health,
+            marks=core.marks,
+            store=store,
+            opening=core.opening,
+            history=core.world.history,
+            pager=pager,
+            clock=clock,
+        ),
+        Upkeep(core.keyring, core.tenants, core.probing, core.refreshing),
+        Keeping(
+            keyring=core.keyring,
+            store=store,
+            sealing=Sealing(core.world.sealer, clock, core.world.fingerprint_secret),
+            opening=core.opening,
+            tenants=core.tenants,
+            committing=committing,
+            retiring=Retiring(core.keyring, core.health, core.marks, core.watching),
+            rotating=core.rotating,
+            probing=core.probing,
+            journal=core.journal,
+            clock=clock,
+        ),
+        Policies(core.keyring, store, core.tenants, committing, core.journal, clock),
+    )
 
 
 def _status(core: Core) -> Status:
@@ -103,7 +145,11 @@ def _status(core: Core) -> Status:
         upstreams=core.upstreams,
         usage=core.usage,
         refreshing=core.refreshing,
+        boot=core.lookout.boot,
         clock=clock,
+        sealer=core.world.sealer,
+        store_kind=core.world.store.kind,
+        store_fault=core.world.store.fault,
         replica=Replica(core.world.replica, _version(), clock.now()),
     )
 

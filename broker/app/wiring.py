@@ -8,21 +8,19 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from broker.adapters.env import EnvKeySource
 from broker.adapters.http import HttpProber
-from broker.adapters.memory import (
-    MemoryClaims,
-    MemoryEventHistory,
-    MemoryFactLog,
-    MemoryMarkStore,
-)
+from broker.adapters.memory import MemoryClaims
 from broker.adapters.prometheus import PrometheusMeter
-from broker.adapters.system import SystemClock
-from broker.app.core import World, wire
+from broker.app.core import StoreView, Tenancy, World, wire
 from broker.app.running import App
 from broker.app.servicers import make_servicers
+from broker.app.sources import key_sources
+from broker.app.stores import Stores, open_stores
 from broker.catalog import load_catalog
 from broker.config import Settings, configured_providers
+from broker.config.forms import parse_hour
+from broker.core.provider import Provider
+from broker.core.verdicts.dialect import Dialect
 from broker.edge.bearer import BearerTokens
 from broker.edge.grpc.server import GrpcServer, ServerTls
 from broker.edge.http.app import HttpApi
@@ -30,11 +28,13 @@ from broker.edge.http.server import HttpServer
 from broker.ports.clock import Clock
 from broker.ports.key_source import KeySource
 from broker.ports.prober import Prober
+from broker.services.boot import BootRules
+from broker.services.lookout import WatchRules
 from broker.services.pacing import LeaseQuotas
 from broker.services.principal import Principal
 
 
-def build(
+async def build(
     settings: Settings,
     *,
     environ: Mapping[str, str] | None = None,
@@ -42,31 +42,59 @@ def build(
     sources: Sequence[KeySource] | None = None,
     prober: Prober | None = None,
 ) -> App:
-    """An app of `settings`; what the keywords give stands in for the real thing.
+    """An app of `settings`, its database open; what the keywords give stands in for the real thing.
 
-    Call it in the event loop that will run the app.
+    Raises StartError. Stop the app also where it was never started.
     """
     catalog = load_catalog()
     providers = configured_providers(settings, catalog)
     environ = os.environ if environ is None else environ
-    if sources is None:
-        sources = [_env_source(settings, environ, list(providers))]
     replica = settings.replica or f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
+    stores = await open_stores(settings, replica, clock)
+    try:
+        if sources is None:
+            sources = key_sources(settings, environ, providers, stores.fingerprint_secret)
+        return _assemble(settings, catalog, providers, replica, stores, sources, prober)
+    except BaseException:
+        await stores.close()
+        raise
+
+
+def _assemble(
+    settings: Settings,
+    catalog: Mapping[str, Dialect],
+    providers: Mapping[str, Provider],
+    replica: str,
+    stores: Stores,
+    sources: Sequence[KeySource],
+    prober: Prober | None,
+) -> App:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    clock = clock or SystemClock()
     world = World(
         replica=replica,
-        clock=clock,
+        clock=stores.clock,
         sources=sources,
         prober=prober or HttpProber(settings.probe_timeout_seconds),
-        log=MemoryFactLog(clock),
+        log=stores.log,
         claims=MemoryClaims(),
-        mark_store=MemoryMarkStore(),
-        history=MemoryEventHistory(),
-        make_meter=partial(PrometheusMeter, registry, clock),
-        secrets=_signing_secrets(settings),
+        mark_store=stores.mark_store,
+        key_store=stores.key_store,
+        last_good=stores.last_good,
+        sealer=stores.sealer,
+        history=stores.history,
+        store=StoreView(stores.kind, stores.fault),
+        make_meter=partial(PrometheusMeter, registry, stores.clock),
+        secrets=stores.lease_secrets,
+        fingerprint_secret=stores.fingerprint_secret,
         quotas=LeaseQuotas(settings.lease_quota_per_principal, settings.lease_quota_per_tenant),
+        tenancy=Tenancy(settings.default_tenant_policy, settings.tenant_cache_size),
+        watch=WatchRules(
+            BootRules(settings.boot_probe, settings.required_providers),
+            settings.sentinel_seconds,
+            settings.expiry_reminder_days,
+            parse_hour(settings.daily_report),
+        ),
     )
     core = wire(providers, world)
     servicers = make_servicers(core, catalog)
@@ -76,26 +104,10 @@ def build(
     )
     http_server = None
     if settings.http_listen:
-        api = HttpApi(registry, servicers.show_status, lambda: app.is_ready, tokens)
+        api = HttpApi(registry, servicers.show_status, lambda: app.not_ready, tokens)
         http_server = HttpServer(api.app(), (tls.cert, tls.key) if tls else None)
-    app = App(settings, core, grpc_server, http_server)
+    app = App(settings, core, grpc_server, http_server, stores.close)
     return app
-
-
-def _signing_secrets(settings: Settings) -> tuple[bytes, ...]:
-    """The secrets that sign lease ids and page tokens; one for this run where none is set."""
-    given = (secret.get_secret_value().encode() for secret in settings.lease_secrets)
-    return tuple(given) or (secrets.token_bytes(32),)
-
-
-def _env_source(
-    settings: Settings, environ: Mapping[str, str], providers: list[str]
-) -> EnvKeySource:
-    given = settings.fingerprint_secret
-    secret = given.get_secret_value().encode() if given else secrets.token_bytes(32)
-    file = None if str(settings.env_file) == os.devnull else settings.env_file
-    is_named = "env_file" in settings.model_fields_set
-    return EnvKeySource(environ, file, providers, secret, required=is_named)
 
 
 def _tokens(settings: Settings) -> BearerTokens:

@@ -55,6 +55,8 @@ async def _serve(settings: Settings) -> None:
     _stop_on_signals(stop)
     app = await build(settings)
     await app.start()
+    gc.collect()
+    gc.freeze()  # what is there from the start need not be looked through at each collection
     with suppress(OSError):  # it serves also where nobody can read that
         _greet(app, settings)
     await stop.wait()

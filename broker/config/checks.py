@@ -5,9 +5,10 @@ import ssl
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from broker.adapters.sources.watched_file import read_regular
 from broker.catalog import load_catalog
 from broker.config.forms import parse_address
-from broker.config.providers import provider_faults
+from broker.config.providers import configured_names, provider_faults
 from broker.config.settings import Settings, variable
 
 
@@ -16,7 +17,17 @@ def cross_faults(settings: Settings, broken: Collection[str] = ()) -> Iterator[s
     yield from _exposure_faults(settings, has_tokens=bool(settings.tokens) or "tokens" in broken)
     yield from _tls_faults(settings)
     yield from _token_faults(settings)
+    yield from _key_file_faults(settings)
     yield from provider_faults(settings, load_catalog())
+    yield from _boot_faults(settings)
+
+
+def _boot_faults(settings: Settings) -> Iterator[str]:
+    known = configured_names(settings, load_catalog())
+    for index, name in enumerate(settings.required_providers):
+        if name not in known:
+            where = f"{variable('required_providers')}[{index}]"
+            yield f"{where}: no such provider; use one of {', '.join(known)}"
 
 
 def is_loopback(host: str) -> bool:
@@ -82,9 +93,16 @@ def _token_faults(settings: Settings) -> Iterator[str]:
             yield f"{variable('tokens')}[{index}]: is the token of [{first}]; give each its own"
 
 
+def _key_file_faults(settings: Settings) -> Iterator[str]:
+    """What is wrong in the file of keys is told by it as a source; it must be there."""
+    problem = _read_problem(settings.keys_file) if settings.keys_file is not None else ""
+    if problem:
+        yield f"{variable('keys_file')}: cannot be read ({problem}); correct the path"
+
+
 def _read_problem(path: Path) -> str:
     try:
-        path.read_bytes()
+        read_regular(path)
     except OSError as error:
-        return error.strerror or "unknown"
+        return error.strerror or str(error)
     return ""

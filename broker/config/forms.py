@@ -1,6 +1,9 @@
 """The forms that settings take: addresses, secrets, tokens and providers."""
 
 import json
+import re
+from datetime import time
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import (
@@ -45,6 +48,28 @@ def one_or_json(value: object) -> object:
     return from_json(value)
 
 
+def names(value: object) -> object:
+    """A JSON list, or names with commas between them."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return tuple(name for part in value.split(",") if (name := part.strip()))
+    return from_json(value)
+
+
+def check_hour(text: str) -> str:
+    """`HH:MM`, or "" for none."""
+    parse_hour(text)
+    return text
+
+
+def parse_hour(text: str) -> time | None:
+    """The time of day that `text` writes; raises ValueError."""
+    if not text:
+        return None
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError("is not HH:MM, such as 08:00")
+    return time.fromisoformat(text)
+
+
 def check_address(text: str) -> str:
     """`host:port`, with an IPv6 host in brackets."""
     parse_address(text)
@@ -59,6 +84,25 @@ def parse_address(text: str) -> Address:
     if not (host and colon and is_port) or is_bare_v6 or any(c.isspace() for c in host):
         raise ValueError("is not host:port, such as 127.0.0.1:50051 or [::1]:50051")
     return Address(host.strip("[]"), int(port))
+
+
+MEMORY: Final = "memory"
+"""The database of a broker that keeps nothing."""
+
+_SQLITE: Final = "sqlite:///"
+
+
+def check_database(text: str) -> str:
+    """`memory`, or `sqlite:///` and the path of a file."""
+    if text != MEMORY and database_path(text) is None:
+        raise ValueError("is neither memory nor sqlite:/// and the path of a file")
+    return text
+
+
+def database_path(text: str) -> Path | None:
+    """The file that `sqlite:///` names, relative unless a fourth slash follows."""
+    path = text.removeprefix(_SQLITE)
+    return Path(path) if path and path != text and not path.endswith("/") else None
 
 
 def check_secret(secret: SecretStr) -> SecretStr:

@@ -1,5 +1,6 @@
 """Reads the settings from the environment, and under it from the `.env` file."""
 
+import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from broker.adapters.env.dotenv import read_dotenv
+from broker.adapters.sources.watched_file import read_regular
 from broker.config.checks import cross_faults
 from broker.config.faults import SettingsError, read_faults
 from broker.config.settings import PREFIX, Settings, variable
 
-MAY_BE_EMPTY = frozenset({"http_listen"})
+MAY_BE_EMPTY = frozenset({"http_listen", "daily_report"})
 """Settings for which an empty value means something; for all others it means unset."""
 
 
@@ -54,12 +56,14 @@ def _own(variables: Mapping[str, str]) -> dict[str, str]:
 def _in_file(named: str, faults: list[str]) -> dict[str, str]:
     """The settings in the `.env` file; one that was named must be there."""
     path = Path(named) if named else Settings.model_fields["env_file"].default
+    if str(path) == os.devnull:
+        return {}
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         if named:
-            name = variable("env_file")
-            faults.append(f"{name}: cannot be read ({error.strerror}); correct the path")
+            name, problem = variable("env_file"), error.strerror or error
+            faults.append(f"{name}: cannot be read ({problem}); correct the path")
         return {}
     return _own({item.name: item.value for item in read_dotenv(data)[0]})
 

@@ -30,6 +30,11 @@ def configured_providers(
     return providers
 
 
+def configured_names(settings: Settings, catalog: Mapping[str, Dialect]) -> list[str]:
+    """The names of the providers, also while something is wrong with one."""
+    return sorted(_settings(settings, catalog))
+
+
 def provider_faults(settings: Settings, catalog: Mapping[str, Dialect]) -> Iterator[str]:
     """Names that mean nothing, and what is missing."""
     merged = _settings(settings, catalog)

@@ -17,9 +17,14 @@ from broker.config.forms import (
     SecretBytes,
     TokenSetting,
     check_address,
+    check_database,
+    check_hour,
     from_json,
+    names,
     one_or_json,
 )
+from broker.core.tenancy import PolicyMode
+from broker.services.boot import BootPolicy
 
 PREFIX: Final = "KEYBROKER_"
 """What stands before a setting's upper-case name in its environment variable."""
@@ -66,13 +71,67 @@ class Settings(BaseModel):
         description="File with provider keys and settings, read under the environment; it is no"
         " fault that the default is not there. `/dev/null`: none.",
     )
+    keys_file: Path | None = Field(
+        None,
+        description="TOML file with further provider keys: a table `[[provider]]` a key, with"
+        " `name`, `secret` and what else is to be said of it.",
+    )
     providers: Annotated[dict[str, ProviderSetting], BeforeValidator(from_json)] = Field(
         {},
         description="Further providers, or changes to the built-in ones: a JSON object of"
         ' `{name: {dialect, base_url, models, fallbacks}}`; fallbacks are `"provider/model"`.',
     )
-    boot_probe: Literal["off", "report"] = Field(
-        "report", description="`report`: probe every key at the start; `off`: wait for evidence."
+    database: Annotated[str, AfterValidator(check_database)] = Field(
+        "sqlite:///.keybroker/keybroker.db",
+        description="Where tenants' keys, health and history are kept: `sqlite:///` and a path"
+        " (`sqlite:////` for one from the root), or `memory`: nothing outlives the process. Key"
+        " files that the broker makes lie beside it.",
+    )
+    seal_key_file: Path | None = Field(
+        None,
+        description="File with the sealing key, under which secrets are kept in the database."
+        " None: `seal.key` beside the database, made at the first start.",
+    )
+    event_retention_days: Annotated[Number, Field(gt=0, le=3650)] = Field(
+        90.0, description="How long events are kept."
+    )
+    default_tenant_policy: PolicyMode = Field(
+        PolicyMode.SYSTEM_ONLY,
+        description="Whose keys serve a tenant for which nothing is set: `SYSTEM_ONLY`,"
+        " `TENANT_ONLY` or `TENANT_THEN_SYSTEM`. The first key of a tenant sets `TENANT_ONLY`.",
+    )
+    tenant_cache_size: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
+        10_000,
+        description="How many tenants and keys of theirs, counted together, are kept in memory;"
+        " others are read when they are asked for.",
+    )
+    boot_probe: BootPolicy = Field(
+        BootPolicy.REPORT,
+        description="What probes at the start are for. `off`: none are made. `report`: they are"
+        " told, nothing waits for them. `require-any`, `require-all`: the replica is not ready"
+        " (`/readyz`, gRPC health, `GetStatus.not_ready`) while a required provider has no key"
+        " that is accepted, or any that is rejected. A key that no probe can tell about is let"
+        " through after 30 s. It becomes ready when the keys are mended, and then stays so;"
+        " AcquireLease answers all the while.",
+    )
+    required_providers: Annotated[tuple[str, ...], BeforeValidator(names)] = Field(
+        (),
+        description="The providers that `require-any` and `require-all` are about, with commas"
+        " between them or as a JSON list. None: all that have keys.",
+    )
+    sentinel_seconds: Annotated[Number, Field(ge=0, le=86_400)] = Field(
+        60.0,
+        description="How often system keys without successful traffic are probed, ± 10 %;"
+        " 0: never.",
+    )
+    expiry_reminder_days: Annotated[Number, Field(ge=0, le=365)] = Field(
+        7.0,
+        description="How many days before a key's `expires_at` the first reminder comes; the next"
+        " ones come a day before and when it has expired.",
+    )
+    daily_report: Annotated[str, AfterValidator(check_hour)] = Field(
+        "08:00",
+        description="When the daily report is made, `HH:MM` in UTC; empty: never.",
     )
     probe_timeout_seconds: Annotated[Number, Field(gt=0, le=60)] = Field(
         10.0, description="How long one probe may take."
@@ -80,13 +139,12 @@ class Settings(BaseModel):
     lease_secrets: Annotated[tuple[SecretBytes, ...], BeforeValidator(one_or_json)] = Field(
         (),
         description="Secrets of at least 32 bytes that sign lease ids, as a JSON list or just one:"
-        " the first signs, all are accepted. None: made at random, so that leases do not survive a"
-        " restart.",
+        " the first signs, all are accepted. None: `lease.key` beside the database.",
     )
     fingerprint_secret: SecretBytes | None = Field(
         None,
-        description="Secret of at least 32 bytes that names the revisions of keys. None: made at"
-        " random, so that the names change with a restart.",
+        description="Secret of at least 32 bytes that names the revisions of keys. None:"
+        " `fingerprint.key` beside the database.",
     )
     lease_quota_per_principal: Annotated[Number, Field(ge=0)] = Field(
         0.0, description="Leases a minute that one principal may take here; 0: any number."

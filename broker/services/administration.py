@@ -12,6 +12,7 @@ from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.lease_book import LeaseBook
 from broker.services.marks import Marks
+from broker.services.tenants import Tenants
 from broker.services.watching import Watching
 
 _REVOKED = {
@@ -25,10 +26,12 @@ _REVOKED = {
 class Administration:
     """Sets and lifts marks, one at a time, so that who was first keeps the mark.
 
-    A change that has begun is finished, also when the operator who asked for it goes away.
+    A change that has begun is finished, also when the operator who asked for it goes away. What is
+    about a key also raises StoreUnavailableError, where its tenant must be read and cannot be.
     """
 
     keyring: Keyring
+    tenants: Tenants
     health: HealthBook
     marks: Marks
     watching: Watching
@@ -38,14 +41,15 @@ class Administration:
 
     async def disable_key(self, principal: str, key_id: str, reason: str) -> None:
         """Take a key out of use; a disabled one keeps its mark. Raises KeyUnknownError."""
-        provider = self.keyring.key(key_id).provider
-        change = self._disable(MarkKind.KEY_DISABLED, key_id, provider, principal, reason)
-        await asyncio.shield(change)
+        async with self.tenants.using_key(key_id) as (_, provider, _tenant):
+            change = self._disable(MarkKind.KEY_DISABLED, key_id, provider, principal, reason)
+            await asyncio.shield(change)
 
     async def enable_key(self, principal: str, key_id: str) -> None:
         """Lift a key's mark, if it has one. Raises KeyUnknownError."""
-        provider = self.keyring.key(key_id).provider
-        await asyncio.shield(self._enable(MarkKind.KEY_DISABLED, key_id, provider, principal))
+        async with self.tenants.using_key(key_id) as (_, provider, _tenant):
+            change = self._enable(MarkKind.KEY_DISABLED, key_id, provider, principal)
+            await asyncio.shield(change)
 
     async def disable_upstream(
         self, principal: str, provider: str, model: str, reason: str
@@ -68,9 +72,10 @@ class Administration:
 
         Raises KeyUnknownError; tenants and principals need not be known.
         """
-        if kind is MarkKind.KEY_REVOKED:
-            self.keyring.key(subject)
-        return await asyncio.shield(self._revoke(principal, kind, subject, reason))
+        if kind is not MarkKind.KEY_REVOKED:
+            return await asyncio.shield(self._revoke(principal, kind, subject, reason))
+        async with self.tenants.using_key(subject):
+            return await asyncio.shield(self._revoke(principal, kind, subject, reason))
 
     async def _disable(
         self, kind: MarkKind, subject: str, provider: str, principal: str, reason: str

@@ -1,6 +1,7 @@
 """Which key of one upstream, now: every filter in its order, for real and for explanations."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -22,7 +23,8 @@ from broker.services.pacing import Pacing
 class Look:
     """One look at an upstream's pool for one caller: what its endpoints said is asked once.
 
-    `passed` are keys that have no room for this request, though they may have for others.
+    `owner` is whose pool it is, "" for system keys. `passed` are keys that have no room for this
+    request, though they may have for others.
     """
 
     target: Target
@@ -32,6 +34,7 @@ class Look:
     now: float
     endpoints: dict[str, Admission]
     excluded: frozenset[str]
+    owner: str = ""
     passed: dict[str, Block] = field(default_factory=dict)
 
     @property
@@ -64,15 +67,24 @@ class Choosing:
         self._pacing = pacing
         self._random = random
 
-    def look(self, target: Target, principal: str, request: AcquireRequest, now: float) -> Look:
-        """Begin to look at a target's pool; raises ProviderUnknownError."""
+    def look(
+        self, target: Target, principal: str, request: AcquireRequest, now: float, owner: str = ""
+    ) -> Look:
+        """Begin to look at an owner's pool for a target; raises ProviderUnknownError."""
         self._keyring.provider(target.provider)
-        return self._look_at(self._keyring.pool(*target), target, principal, request, now)
+        pool = self._keyring.pool(*target, owner)
+        return self._look_at(pool, target, principal, request, now, owner)
+
+    def glimpse(self, target: Target, principal: str, tenant: str, now: float, owner: str) -> Look:
+        """A cheap look for a request that asks for nothing but the target."""
+        pool = self._keyring.glimpse(*target, owner)
+        request = AcquireRequest(target, tenant)
+        return self._look_at(pool, target, principal, request, now, owner)
 
     def still_admits(self, look: Look, candidate: Candidate) -> bool:
         """Ask again what may have changed while a claim was under way."""
-        if not self._keyring.holds(candidate.key.key_id, candidate.key.revision):
-            look.pool = self._keyring.pool(*look.target)
+        if not self._keyring.leases(candidate.key):
+            look.pool = self._keyring.pool(*look.target, look.owner)
             look.endpoints = self._endpoints(look.pool, look.principal, look.now)
             return False
         upstream = candidate.upstream
@@ -147,34 +159,39 @@ class Choosing:
                 return Admission(block=block)
         return admission
 
-    def denial(self, look: Look) -> Denial:
-        """Why `pick` found nothing, as an answer."""
-        provider = self._keyring.provider(look.target.provider)
-        block = precedence(self._blocks(look))
+    def denial(self, looks: Sequence[Look]) -> Denial:
+        """Why `pick` found nothing in any of these pools of one upstream, as an answer."""
+        target, now = looks[0].target, looks[0].now
+        provider = self._keyring.provider(target.provider)
+        blocks = [block for look in looks for block in self.blocks(look)]
+        there = [block for block in blocks if block.reason is not DenialReason.NO_KEYS]
+        block = precedence(there or blocks)
         dialect = provider.dialect
         help_url = (
             dialect.status_url if block.reason is DenialReason.UPSTREAM_OPEN else dialect.help_url
         )
-        return deny(
-            block, look.target, look.now, keys_by_state=look.pool.states(), help_url=help_url
-        )
+        states = sum((Counter(self._states(look)) for look in looks), Counter[str]())
+        return deny(block, target, now, keys_by_state=states, help_url=help_url)
 
-    def is_leasable(self, target: Target, principal: str, tenant: str, now: float) -> bool:
-        """Could this caller lease the target right now: a cheap look, which claims nothing."""
-        if self._marks.disabled_upstream(*target):
-            return False
-        pool = self._keyring.glimpse(*target)
-        look = self._look_at(pool, target, principal, AcquireRequest(target, tenant), now)
-        return self.pick(look) is not None
+    def _states(self, look: Look) -> dict[str, int]:
+        unreadable = len(self._keyring.unreadable(look.target.provider, look.owner))
+        return look.pool.states() | ({"unreadable": unreadable} if unreadable else {})
 
-    def _blocks(self, look: Look) -> list[Block]:
-        """Every reason at hand why this upstream has nothing."""
+    def blocks(self, look: Look) -> list[Block]:
+        """Every reason at hand why this pool has nothing."""
+        provider = look.target.provider
         if self._marks.disabled_upstream(*look.target):
             return [Block(DenialReason.ALL_DISABLED, FOREVER)]
+        if self._keyring.unreadable(provider, look.owner):
+            unreadable = Block(DenialReason.TENANT_KEY_UNUSABLE, FOREVER)
+            return [unreadable, *self._blocks(look)] if len(look.pool) else [unreadable]
         if not len(look.pool):
-            has_keys = bool(self._keyring.keys(look.target.provider))
+            has_keys = self._keyring.has_keys(provider, look.owner)
             reason = DenialReason.MODEL_NOT_ALLOWED if has_keys else DenialReason.NO_KEYS
             return [Block(reason, FOREVER)]
+        return self._blocks(look)
+
+    def _blocks(self, look: Look) -> list[Block]:
         closed = list(look.closed().values())
         if len(closed) == len(look.endpoints):
             return closed
@@ -185,11 +202,17 @@ class Choosing:
         return blocks
 
     def _look_at(
-        self, pool: Pool, target: Target, principal: str, request: AcquireRequest, now: float
+        self,
+        pool: Pool,
+        target: Target,
+        principal: str,
+        request: AcquireRequest,
+        now: float,
+        owner: str,
     ) -> Look:
         endpoints = self._endpoints(pool, principal, now)
         excluded = frozenset((*request.excluded, *request.tried))
-        return Look(target, principal, request, pool, now, endpoints, excluded)
+        return Look(target, principal, request, pool, now, endpoints, excluded, owner)
 
     def _endpoints(self, pool: Pool, principal: str, now: float) -> dict[str, Admission]:
         return {

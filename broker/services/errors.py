@@ -3,6 +3,8 @@
 ServiceError
 ├── InvalidFieldError, ContradictionError, PageTokenInvalidError     the request is wrong
 ├── ProviderUnknownError, DialectUnknownError, KeyUnknownError       a name means nothing here
+├── KeyExistsError, KeyDuplicateError, KeySourceOwnedError           not with this key
+├── ChangeUncertainError                                             done or not: nobody knows
 ├── LeaseUnknownError                                                forged, foreign, never issued
 ├── LeaseExpiredError, LeaseEndedError, KeyUnusableError             the lease is over
 └── TenantForbiddenError                                             not for this caller
@@ -89,6 +91,54 @@ class KeyUnknownError(ServiceError):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"no key {key_id!r}: ListKeys shows what there is", {"key_id": key_id})
+
+
+class KeyExistsError(ServiceError):
+    """There is a key with this id already."""
+
+    reason = "KEY_EXISTS"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"there is a key {key_id!r} already: GetKey shows it; name another to make a new one",
+            {"key_id": key_id},
+        )
+
+
+class KeyDuplicateError(ServiceError):
+    """Another key of the same tenant and provider has this very secret."""
+
+    reason = "KEY_DUPLICATE"
+
+    def __init__(self, key_id: str, duplicate_of: str) -> None:
+        super().__init__(
+            f"key {duplicate_of!r} of this tenant and provider has the same secret already",
+            {"key_id": key_id, "duplicate_of": duplicate_of},
+        )
+
+
+class KeySourceOwnedError(ServiceError):
+    """The key comes from a source, which alone can change it."""
+
+    reason = "KEY_SOURCE_OWNED"
+
+    def __init__(self, key_id: str, source: str) -> None:
+        super().__init__(
+            f"key {key_id!r} is a system key: change it in its source, {source}",
+            {"key_id": key_id, "source": source},
+        )
+
+
+class ChangeUncertainError(ServiceError):
+    """The store failed while it made a change, and cannot be asked whether it did."""
+
+    reason = "STORE_UNAVAILABLE"
+
+    def __init__(self, change: str, cause: str) -> None:
+        super().__init__(
+            f"{cause}; whether {change} is not known: look before you repeat",
+            {"cause": cause, "is_changed": "unknown"},
+        )
 
 
 class LeaseUnknownError(ServiceError):

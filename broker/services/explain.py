@@ -21,13 +21,13 @@ from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.leasing import RETRY_BUDGET_WAIT_S, earlier_faults
 from broker.services.pacing import Pacing
+from broker.services.policy_words import policy_in_words
+from broker.services.routing import Routing
+from broker.services.tenants import Tenants
 from broker.services.upstreams import Upstreams
 
 MAX_KEYS = 1000
 """Keys explained of one upstream."""
-
-POLICY = "default_tenant_policy SYSTEM_ONLY: every tenant is served from the system keys"
-"""There is no other policy until there are tenant keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class Explain:
     """Explains acquires; takes no slot and no permit, counts nothing and sets nothing aside."""
 
     keyring: Keyring
+    tenants: Tenants
+    routing: Routing
     health: HealthBook
     pacing: Pacing
     choosing: Choosing
@@ -86,8 +88,12 @@ class Explain:
     filters: Filters
     clock: Clock
 
-    def acquire(self, principal: str, request: AcquireRequest) -> Explanation:
-        """What `principal` would be answered now; raises ProviderUnknownError."""
+    async def acquire(self, principal: str, request: AcquireRequest) -> Explanation:
+        """What `principal` would be answered now.
+
+        Raises ProviderUnknownError, and StoreUnavailableError where the tenant must be read and
+        cannot be.
+        """
         now = self.clock.now()
         targets = (request.target, *request.fallbacks)
         for target in targets:
@@ -95,25 +101,50 @@ class Explain:
         block = self.pacing.quota_block(principal, request.tenant, now)
         if block is not None:
             return Explanation(deny(block, request.target, now), ())
+        async with self.tenants.using(request.tenant):
+            return self._acquire(principal, request, targets)
+
+    def _acquire(
+        self, principal: str, request: AcquireRequest, targets: tuple[Target, ...]
+    ) -> Explanation:
         explained: list[UpstreamExplanation] = []
         for target in targets:
-            look = self._look(target, principal, request, now)
-            keys = tuple(self._explain_keys(look))
-            answer = self._answer(look)
-            denial = answer if isinstance(answer, Denial) else None
-            explained.append(UpstreamExplanation(target, POLICY, keys, denial))
+            answer = self._explain(target, principal, request, explained)
             if isinstance(answer, WouldGrant):
                 return Explanation(answer, tuple(explained))
+        now = self.clock.now()
         found = self.alternatives.of(targets, principal, request.tenant, now)
         first = next(entry.denial for entry in explained if entry.denial is not None)
         return Explanation(first.offering(found), tuple(explained))
 
-    def _look(self, target: Target, principal: str, request: AcquireRequest, now: float) -> Look:
-        """A look at a copy of the pool: what it sets aside is set aside for nobody."""
-        look = self.choosing.look(target, principal, request, now)
-        return replace(look, pool=_copy(look.pool))
+    def _explain(
+        self,
+        target: Target,
+        principal: str,
+        request: AcquireRequest,
+        explained: list[UpstreamExplanation],
+    ) -> WouldGrant | Denial:
+        """One upstream's answer; the keys of every owner that the policy allows are explained."""
+        looks: list[Look] = []
+        keys: list[KeyExplanation] = []
+        answer: WouldGrant | Denial | None = None
+        for look in self.routing.looks(target, principal, request, _at_a_copy):
+            looks.append(look)
+            keys += self._explain_keys(look)
+            answer = self._answer(look)
+            if answer is not None:
+                break
+        for owner in self.routing.owners(request.tenant, target.provider)[len(looks) :]:
+            further = self.choosing.look(target, principal, request, looks[0].now, owner)
+            keys += self._explain_keys(_at_a_copy(further))
+        answer = answer or self.routing.denial(looks)
+        policy = policy_in_words(self.routing.policy(request.tenant, target.provider))
+        denial = answer if isinstance(answer, Denial) else None
+        explained.append(UpstreamExplanation(target, policy, tuple(keys[:MAX_KEYS]), denial))
+        return answer
 
-    def _answer(self, look: Look) -> WouldGrant | Denial:
+    def _answer(self, look: Look) -> WouldGrant | Denial | None:
+        """What this pool alone would answer; None where it has nothing."""
         while (pick := self.choosing.pick(look)) is not None:
             if self._is_out_of_retries(look, pick.candidate.upstream):
                 until = look.now + RETRY_BUDGET_WAIT_S
@@ -122,7 +153,7 @@ class Explain:
             if refusal is None:
                 return self._would_grant(look, pick)
             self.granting.set_aside(look, pick, refusal)
-        return self.choosing.denial(look)
+        return None
 
     def _would_grant(self, look: Look, pick: Pick) -> WouldGrant:
         candidate = pick.candidate
@@ -142,8 +173,13 @@ class Explain:
         return self.upstreams.forbids_retry(upstream, faults, look.now)
 
     def _explain_keys(self, look: Look) -> Iterator[KeyExplanation]:
-        """The provider's keys, those that could be leased first; the rest beyond MAX_KEYS goes."""
-        keys = self.keyring.keys(look.target.provider)
+        """The owner's keys, those that could be leased first; the rest beyond MAX_KEYS goes."""
+        provider, tenant = look.target.provider, self.tenants.find(look.owner)
+        unreadable = tenant.unreadable.values() if tenant else ()
+        keys = [
+            *self.keyring.keys(provider, look.owner),
+            *(key for key in unreadable if key.provider == provider),
+        ]
         passing: list[Candidate] = []
         failing: list[Candidate] = []
         for candidate in self.filters.candidates(look, keys):
@@ -152,6 +188,11 @@ class Explain:
         top = passing[0].key.priority if passing else None
         for candidate in [*passing, *failing][:MAX_KEYS]:
             yield KeyExplanation(candidate.key, self.filters.answers(look, candidate, top))
+
+
+def _at_a_copy(look: Look) -> Look:
+    """The look at a copy of its pool: what it sets aside is set aside for nobody."""
+    return replace(look, pool=_copy(look.pool))
 
 
 def _copy(pool: Pool) -> Pool:

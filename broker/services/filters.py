@@ -1,6 +1,6 @@
 """The filters that a key must pass, each asked by itself: what explanations are made of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -8,6 +8,7 @@ from broker.core.admission import Admission, Block, Permit, upstream_scopes
 from broker.core.circuit import FOREVER, Circuit
 from broker.core.denial import Target
 from broker.core.key import Key
+from broker.core.load import KeyLoad
 from broker.core.pool import Candidate, Pool
 from broker.core.scope import Upstream
 from broker.core.words import DenialReason
@@ -63,13 +64,20 @@ class Filters:
     claims: Claims
     book: LeaseBook
 
-    def survey(self, target: Target, principal: str, request: AcquireRequest, now: float) -> Look:
-        """A look at a target that keeps no pool; raises ProviderUnknownError."""
+    def survey(
+        self,
+        target: Target,
+        principal: str,
+        request: AcquireRequest,
+        now: float,
+        owner: str = "",
+    ) -> Look:
+        """A look at an owner's keys that keeps no pool; raises ProviderUnknownError."""
         self.keyring.provider(target.provider)
         excluded = frozenset((*request.excluded, *request.tried))
-        return Look(target, principal, request, Pool(()), now, {}, excluded)
+        return Look(target, principal, request, Pool(()), now, {}, excluded, owner)
 
-    def candidates(self, look: Look, keys: list[Key]) -> Iterator[Candidate]:
+    def candidates(self, look: Look, keys: Iterable[Key]) -> Iterator[Candidate]:
         """Each key as the look's pool sees it, also one that does not allow the model."""
         look.pool.wake(look.now)
         for key in keys:
@@ -77,7 +85,8 @@ class Filters:
             if candidate is None:
                 upstream = Upstream(key.provider, key.base_url, look.target.model)
                 model = key.provider_model(look.target.model) or ""
-                candidate = Candidate(key, upstream, model, self.keyring.load(key.key_id))
+                load = self.keyring.load(key.key_id) if key.secret else KeyLoad()
+                candidate = Candidate(key, upstream, model, load)
             self._ask_endpoint(look, candidate.upstream)
             yield candidate
 
@@ -85,7 +94,7 @@ class Filters:
         """Does every filter before the priority admit the candidate?"""
         key = candidate.key
         endpoint = look.endpoints[candidate.upstream.endpoint]
-        is_barred = key.key_id in look.excluded or endpoint.block is not None
+        is_barred = key.key_id in look.excluded or endpoint.block is not None or not key.secret
         if is_barred or not candidate.provider_model or candidate.parked is not None:
             return False
         if self.marks.disabled_upstream(*look.target):
@@ -132,6 +141,8 @@ class Filters:
             for what, mark in marks.items()
             if mark is not None
         ]
+        if not key.secret:
+            told.append("its stored secret cannot be opened: rotate or delete the key")
         return FilterAnswer(Filter.ENABLED, "; ".join(told) or "enabled", admits=not told)
 
     def _circuits(self, look: Look, candidate: Candidate) -> FilterAnswer:

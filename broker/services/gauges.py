@@ -47,7 +47,10 @@ class Gauges:
     def _pool_keys(
         self, states: Iterable[tuple[tuple[str, str], KeyState]]
     ) -> Mapping[tuple[str, str], int]:
-        """Keys by provider and state; a state without keys is told as 0, lest a curve break off."""
+        """System keys by provider and state; one without keys is told as 0, lest a curve break off.
+
+        Of tenants' keys only those in use are known, and their number says nothing.
+        """
         counts = {(name, state.value): 0 for name in self.keyring.providers for state in KeyState}
         for (provider, _), state in states:
             counts[provider, state.value] += 1

@@ -1,9 +1,10 @@
 """The health of every provider on this replica: facts go in, decisions and news come out."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
+
+import structlog
 
 from broker.core.admission import FREE, Admission, admit
 from broker.core.circuit import Circuit
@@ -18,13 +19,15 @@ from broker.core.facts import (
 )
 from broker.core.fold import Change, answer_evidence, fold
 from broker.core.health import Health
-from broker.core.ramp import RampLedger
-from broker.core.replica import Logged, ReplicaHealth
+from broker.core.replica import Logged
 from broker.core.scope import Scope, key_scope
+from broker.core.snapshot import restore, restored_changes
 from broker.core.words import Family, ProbeResult, State
 from broker.ports.clock import Clock
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.fact_log import FactLog
+from broker.services.provider_health import ProviderHealth
+from broker.services.snapshots import ProviderSnapshots
 
 APPEND_WAIT_S = 0.05
 """How long an answer waits for the log: then it goes out, and the fact stays pending."""
@@ -36,8 +39,14 @@ after a sweep must find the same state on every replica."""
 CUT_OFF_S = 1.0
 """A fact that the log has not confirmed for this long says that the store does not work."""
 
+CLOSE_WAIT_S = 1.0
+"""How long the end waits for the log to take what is pending."""
+
 MAX_STRANGERS = 1024
 """Circuits kept per provider for models that nobody configured and that never worked."""
+
+
+log = structlog.get_logger("keybroker")
 
 
 class Listener(Protocol):
@@ -52,21 +61,6 @@ class Listener(Protocol):
         ...
 
 
-class ProviderHealth:
-    """What one provider's decisions read, and what only this replica needs to know."""
-
-    def __init__(self) -> None:
-        self.replica = ReplicaHealth()
-        self.strangers = Health()
-        self.stranger_order: OrderedDict[tuple[Scope, Family], None] = OrderedDict()
-        self.ramps = RampLedger()
-
-    @property
-    def views(self) -> tuple[Health, Health]:
-        """Everything that decisions have to read."""
-        return self.replica.view, self.strangers
-
-
 class HealthBook:
     """Folds own facts at once and the log's in order, for every provider."""
 
@@ -78,7 +72,9 @@ class HealthBook:
         replica: str,
         is_known_model: Callable[[str, str], bool],
     ) -> None:
-        self._providers = {name: ProviderHealth() for name in providers}
+        self._providers = {
+            name: ProviderHealth(ProviderSnapshots(name, log, clock)) for name in providers
+        }
         self._log = log
         self._clock = clock
         self.replica = replica
@@ -87,19 +83,31 @@ class HealthBook:
         self._stops: list[Callable[[], None]] = []
         self._appends: dict[str, asyncio.Task[None]] = {}
 
-    def follow(self) -> None:
-        """Begin to follow the log."""
-        self._stops = [
-            self._log.follow(name, health.replica.position, self._deliver)
-            for name, health in self._providers.items()
-        ]
+    async def follow(self) -> None:
+        """Begin to follow the log; returns when all that was logged before is folded.
+
+        Raises StoreUnavailableError and StoreUnusableError.
+        """
+        for name, health in self._providers.items():
+            snapshot = await self._log.snapshot(name)
+            if snapshot is not None:
+                health.replica = restore(snapshot)
+                health.snapshots.began_with(snapshot)
+                self._tell_view(name, restored_changes(snapshot), self._clock.now())
+            stop = await self._log.follow(name, health.replica.position, self._deliver)
+            self._stops.append(stop)
 
     async def close(self) -> None:
-        """Let appends under way end and stop following."""
+        """Log what waits, stop following, and leave a snapshot of each provider."""
+        self.append_pending()
         if self._appends:
-            await asyncio.wait(self._appends.values(), timeout=1.0)
+            await asyncio.wait(self._appends.values(), timeout=CLOSE_WAIT_S)
+        if self.pending_facts:
+            log.error("facts_lost", facts=self.pending_facts)
         for stop in self._stops:
             stop()
+        known = self._providers.values()
+        await asyncio.gather(*(health.snapshots.close(health.replica) for health in known))
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of every change from now on."""
@@ -182,9 +190,7 @@ class HealthBook:
     def sweep(self, now: float) -> None:
         """Forget what is healed; the shared state only what no late fact can be about."""
         for name, health in self._providers.items():
-            gone = health.strangers.sweep(now)
-            for record in gone:
-                health.stranger_order.pop((record.scope, record.family), None)
+            gone = health.sweep_strangers(now)
             if health.replica.view is health.replica.confirmed:
                 gone += health.replica.confirmed.sweep(now - SWEEP_LAG_S)
             self._tell_view(name, list(_given_up(gone, now)), now)
@@ -216,12 +222,9 @@ class HealthBook:
 
     def _fold_stranger(self, health: ProviderHealth, fact: Fact, now: float) -> list[Change]:
         changes = fold(health.strangers, fact, now, 0.0)
-        for change in changes:
-            name = (change.scope, change.family)
-            health.stranger_order.pop(name, None)
-            if change.after is not None:
-                health.stranger_order[name] = None
-        self._tell_view(fact.provider, changes + list(_forget_oldest(health, now)), now)
+        health.note_strangers(changes)
+        forgotten = list(health.forget_strangers(MAX_STRANGERS, now))
+        self._tell_view(fact.provider, changes + forgotten, now)
         self._tell_confirmed(Logged(0, now, 0.0, fact), changes, own=True)
         return changes
 
@@ -256,12 +259,13 @@ class HealthBook:
             return  # it stays pending, and append_pending tries again
 
     def _deliver(self, logged: Logged) -> None:
-        replica = self._providers[logged.fact.provider].replica
-        own = logged.fact.replica == self.replica
-        changes = replica.confirm(logged)
+        health = self._providers[logged.fact.provider]
+        own = health.replica.is_pending(logged.fact)  # not what this name logged in another life
+        changes = health.replica.confirm(logged)
+        health.snapshots.note(logged, health.replica)
         if not own:
             self._tell_view(logged.fact.provider, changes, logged.at)
-            self._tell_strangers(self._providers[logged.fact.provider], logged.fact, logged.at)
+            self._tell_strangers(health, logged.fact, logged.at)
         self._tell_confirmed(logged, changes, own=own)
 
     def _tell_view(self, provider: str, changes: list[Change], now: float) -> None:
@@ -285,13 +289,3 @@ def _given_up(gone: Iterable[Circuit], now: float) -> Iterator[Change]:
     for record in gone:
         if record.standing(now).state is State.HALF_OPEN:
             yield Change(record.scope, record.family, record, None, now, "forgotten")
-
-
-def _forget_oldest(health: ProviderHealth, now: float) -> Iterator[Change]:
-    """Keep strangers few: the circuits that go are closed, as far as anybody here knows."""
-    while len(health.stranger_order) > MAX_STRANGERS:
-        (scope, family), _ = health.stranger_order.popitem(last=False)
-        before = health.strangers.families(scope).get(family)
-        if before is not None:
-            health.strangers.drop(scope, family)
-            yield Change(scope, family, before, None, now, "forgotten")

@@ -24,8 +24,13 @@ from broker.core.verdict import Verdict
 from broker.core.words import Kind, State
 from broker.ports.event_history import Event, EventHistory
 from broker.ports.meter import Meter
+from broker.services.spans import in_words
+from broker.services.tally import Tally
 
 log = structlog.get_logger("keybroker")
+
+MAX_NAMED = 50
+"""Keys that one event names; it counts the others."""
 
 GRANTS_PER_LINE = 1024
 """Grants are sampled in the log: who got what is for an audit, not for a log."""
@@ -39,6 +44,7 @@ class Journal:
 
     history: EventHistory
     meter: Meter
+    tally: Tally
 
     def granted(self, lease: LeaseClaims) -> None:
         """Log one grant in GRANTS_PER_LINE; every trial."""
@@ -46,7 +52,8 @@ class Journal:
             log.info("lease_granted", **_whose(lease), is_trial=lease.is_trial)
 
     def denied(self, principal: str, tenant: str, target: Target, denial: Denial) -> None:
-        """Log a denial."""
+        """Log and count a denial."""
+        self.tally.denied(denial.reason)
         log.info(
             "lease_denied",
             provider=target.provider,
@@ -61,6 +68,8 @@ class Journal:
         """Log a non-OK verdict with whose key it was and what it did."""
         if verdict.kind is Kind.OK:
             return
+        if verdict.kind is Kind.UNKNOWN:
+            self.tally.did_not_understand(lease.upstream.provider)
         log.info(
             "outcome_judged",
             **_whose(lease),
@@ -80,17 +89,24 @@ class Journal:
         for change in changes:
             self._moved(logged.fact, change)
         if isinstance(logged.fact, IncidentChanged):
-            name = "incident_opened" if logged.fact.opened else "incident_closed"
-            name = "incident_joined" if logged.fact.joined else name
-            self.record(
-                name,
-                logged.fact.provider,
-                logged.at,
-                f"rejected together: {', '.join(logged.fact.key_ids)}",
-                attributes={"keys": ",".join(logged.fact.key_ids)},
-            )
+            self._incident(logged.fact, logged.at)
         if isinstance(logged.fact, MarkAnnounced):
             self._marked(logged.fact, logged.at)
+
+    def _incident(self, fact: IncidentChanged, at: float) -> None:
+        """Tell of an incident: what it began with, who joined it, how long it was."""
+        keys = ", ".join(fact.key_ids[:MAX_NAMED])
+        attributes = {"keys": ",".join(fact.key_ids[:MAX_NAMED]), "provenance": fact.owner_class}
+        if not fact.opened:
+            attributes["downtime_s"] = f"{fact.lasted_s:.0f}"
+            message = f"over after {in_words(fact.lasted_s)}: {keys}"
+            self.record("incident_closed", fact.provider, at, message, attributes=attributes)
+            return
+        name = "incident_joined" if fact.joined else "incident_opened"
+        attributes |= {"cause": "credential", "used": str(fact.used), "detail": fact.detail}
+        share = f"{len(fact.key_ids)} of {fact.used} keys in use"
+        message = f"rejected together, {share}: {keys} ({fact.detail})"
+        self.record(name, fact.provider, at, message, attributes=attributes)
 
     def _marked(self, fact: MarkAnnounced, at: float) -> None:
         """Tell of an operator's mark; one on a tenant or a principal is about no provider."""
@@ -203,6 +219,8 @@ def _attributes(change: Change) -> dict[str, str]:
         "to": after,
         "reason": change.cause,
     }
+    if change.scope.revision:
+        attributes["revision"] = change.scope.revision
     if change.after is not None:
         attributes["level"] = str(change.after.level)
         attributes["until"] = f"{change.after.until:.3f}"

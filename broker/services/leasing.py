@@ -1,5 +1,6 @@
 """Acquire, renew and release: the right to use one key for one upstream until it ends."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,10 +11,11 @@ from broker.core.lease_token import LeaseClaims
 from broker.core.scope import Upstream
 from broker.core.words import DenialReason, Family, LeaseState, ScopeKind, State
 from broker.ports.clock import Clock
+from broker.ports.errors import StoreUnavailableError
 from broker.ports.meter import Meter
 from broker.services.acquisition import MAX_LIFE_S, MAX_TTL_S, AcquireRequest, Grant
 from broker.services.alternatives import Alternatives
-from broker.services.choosing import Choosing
+from broker.services.choosing import Choosing, Look
 from broker.services.ending import Ending
 from broker.services.errors import (
     KeyUnusableError,
@@ -28,6 +30,9 @@ from broker.services.lease_book import LeaseBook
 from broker.services.marks import Marks
 from broker.services.pacing import Pacing
 from broker.services.principal import Principal
+from broker.services.probing import Probing
+from broker.services.routing import Routing
+from broker.services.tenants import Tenants
 from broker.services.tokens import Tokens
 from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
@@ -54,6 +59,9 @@ class Leasing:
     keyring: Keyring
     health: HealthBook
     choosing: Choosing
+    tenants: Tenants
+    routing: Routing
+    probing: Probing
     granting: Granting
     ending: Ending
     alternatives: Alternatives
@@ -71,16 +79,28 @@ class Leasing:
         """A lease on the first upstream that has a key, or why there is none.
 
         Raises ProviderUnknownError for an unknown provider of the target or a fallback, and
-        TenantForbiddenError.
+        TenantForbiddenError; StoreUnavailableError where the tenant must be read and cannot be.
         """
         principal.check_tenant(request.tenant)
         targets = (request.target, *request.fallbacks)
         for target in targets:
             self.keyring.provider(target.provider)
-        began = now = self.clock.now()
-        block = self.pacing.take_quota(principal.name, request.tenant, now)
+        began = self.clock.now()
+        block = self.pacing.take_quota(principal.name, request.tenant, began)
         if block is not None:
-            return self._denied(principal, request, deny(block, request.target, now), began)
+            return self._denied(principal, request, deny(block, request.target, began), began)
+        if not request.tenant:
+            return await self._acquire(principal, request, targets, began)
+        async with self.tenants.using(request.tenant):
+            return await self._acquire(principal, request, targets, began)
+
+    async def _acquire(
+        self,
+        principal: Principal,
+        request: AcquireRequest,
+        targets: tuple[Target, ...],
+        began: float,
+    ) -> Grant | Denial:
         first: Denial | None = None
         for target in targets:
             answer = await self._acquire_at(principal, request, target)
@@ -90,12 +110,21 @@ class Leasing:
                 return answer
             first = first or answer
         assert first is not None  # noqa: S101 - there is always a target
+        now = self.clock.now()
         found = self.alternatives.of(targets, principal.name, request.tenant, now)
         return self._denied(principal, request, first.offering(found), began)
 
     async def renew(self, principal: Principal, lease_id: str, ttl_s: float) -> Renewed:
-        """Extend a lease; raises LeaseUnknown-, LeaseEnded-, LeaseExpired- or KeyUnusableError."""
+        """Extend a lease; raises LeaseUnknown-, LeaseEnded-, LeaseExpired- or KeyUnusableError.
+
+        StoreUnavailableError where the tenant that owns the key must be read and cannot be: its key
+        may be gone.
+        """
         lease = self.tokens.open(lease_id, principal)
+        async with self.tenants.using(lease.owner):
+            return await self._renew(lease, ttl_s)
+
+    async def _renew(self, lease: LeaseClaims, ttl_s: float) -> Renewed:
         now = self.clock.now()
         if self.marks.is_revoked(lease):
             raise KeyUnusableError(lease.key_id, "revoked")
@@ -133,12 +162,20 @@ class Leasing:
             return "disabled"
         if self.marks.is_revoked(lease):
             return "revoked"
-        if not self.keyring.holds(lease.key_id, lease.revision):
+        if not self.is_known(lease):
             return "removed"  # also a rotated secret: nothing is known of its health any more
         record = self.health.circuit(lease.scope(ScopeKind.KEY), Family.CREDENTIAL, now)
         if record and record.standing(now).state in {State.OPEN, State.HALF_OPEN}:
             return "quarantined"
         return ""
+
+    def is_known(self, lease: LeaseClaims) -> bool:
+        """Is the lease's revision still there; a tenant's that is not at hand is taken to be."""
+        if lease.owner and self.tenants.was_deleted(lease.key_id, lease.first_granted_at):
+            return False
+        if self.keyring.holds(lease.key_id, lease.revision):
+            return True
+        return bool(lease.owner) and self.tenants.find(lease.owner) is None
 
     def state(self, lease: LeaseClaims, now: float) -> LeaseState:
         """What the holder may still do with a lease."""
@@ -153,16 +190,44 @@ class Leasing:
     async def _acquire_at(
         self, principal: Principal, request: AcquireRequest, target: Target
     ) -> Grant | Denial:
-        now = self.clock.now()
         chain_id = ChainId(principal.name, request.tenant, request.request_id)
-        chain = self.upstreams.chains.find(chain_id, now)
-        look = self.choosing.look(target, principal.name, request, now)
+        chain = self.upstreams.chains.find(chain_id, self.clock.now())
+        looks: list[Look] = []
+        for look in self.routing.looks(target, principal.name, request):
+            looks.append(look)
+            answer = await self._lease_from(look, chain_id, chain)
+            if isinstance(answer, Grant) and not await self._may_keep(look, answer):
+                return await self._acquire_at(principal, request, target)
+            if answer is not None:
+                return answer
+        for look in looks:
+            self._note_wanted(look)
+        return self.routing.denial(looks)
+
+    async def _may_keep(self, look: Look, grant: Grant) -> bool:
+        """Does the policy still allow it: it may have been changed while a claim was under way."""
+        if not look.request.tenant:
+            return True
+        try:
+            is_allowed = self.routing.allows(look)
+        except StoreUnavailableError:
+            await asyncio.shield(self.abandon(grant))
+            raise
+        if not is_allowed:
+            await asyncio.shield(self.abandon(grant))
+        return is_allowed
+
+    async def _lease_from(
+        self, look: Look, chain_id: ChainId, chain: Chain | None
+    ) -> Grant | Denial | None:
+        """A lease on a key of one pool, or None when it has nothing."""
+        now = look.now
         while (pick := self.choosing.pick(look)) is not None:
             upstream = pick.candidate.upstream
-            faults = earlier_faults(upstream, request, chain)
+            faults = earlier_faults(upstream, look.request, chain)
             if self.upstreams.forbids_retry(upstream, faults, now):
                 block = Block(DenialReason.UPSTREAM_OPEN, now + RETRY_BUDGET_WAIT_S)
-                return deny(block, target, now)
+                return deny(block, look.target, now)
             grant = await self.granting.grant(look, pick)
             if grant is None:
                 continue
@@ -172,7 +237,14 @@ class Leasing:
                 self._continue_chain(chain_id, grant)
             self.usage.note(grant.claims, now)
             return grant
-        return self.choosing.denial(look)
+        return None
+
+    def _note_wanted(self, look: Look) -> None:
+        """A tenant's quarantined keys are worth a probe now that somebody has asked for them."""
+        if look.owner:
+            for candidate in look.pool:
+                if candidate.parked and candidate.parked.reason is DenialReason.QUARANTINED:
+                    self.probing.note_wanted(candidate.key.key_id)
 
     def _continue_chain(self, chain_id: ChainId, grant: Grant) -> None:
         """A fault counted at this upstream was not final; one at another upstream is.

@@ -16,6 +16,7 @@ from broker.core.words import (
     Kind,
 )
 from broker.ports.clock import Clock
+from broker.ports.errors import StoreUnavailableError
 from broker.ports.meter import Meter
 from broker.services.acquisition import AcquireRequest, Grant
 from broker.services.case import Case
@@ -30,6 +31,9 @@ from broker.services.leasing import REPORT_GRACE_S, Leasing
 from broker.services.principal import Principal
 from broker.services.probing import Probing
 from broker.services.reports import Answer, Answers, Report, check_consistent
+from broker.services.rotating import Rotating
+from broker.services.routing import Routing
+from broker.services.tenants import Tenants
 from broker.services.tokens import Tokens
 from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
@@ -44,8 +48,11 @@ class Outcomes:
     leasing: Leasing
     ending: Ending
     choosing: Choosing
+    tenants: Tenants
+    routing: Routing
     upstreams: Upstreams
     probing: Probing
+    rotating: Rotating
     book: LeaseBook
     tokens: Tokens
     usage: Usage
@@ -90,7 +97,8 @@ class Outcomes:
         ends_at = live.claims.ends_at if live else lease.ends_at
         if now > ends_at + REPORT_GRACE_S:
             raise LeaseExpiredError(datetime.fromtimestamp(ends_at, UTC).isoformat())
-        return await self._deal_with(self._open(principal, report, lease, now))
+        async with self.tenants.using_if_possible(lease.tenant):
+            return await self._deal_with(self._open(principal, report, lease, now))
 
     async def take_back(self, principal: Principal, report: Report, grant: Grant) -> None:
         """An answer with a lease never reached its caller: a repeat is judged anew."""
@@ -171,7 +179,7 @@ class Outcomes:
             lead_s=case.now - case.started,
             now=case.now,
         )
-        return [fact for fact in consequences(reported) if self._still_matters(fact)]
+        return [fact for fact in consequences(reported) if self._still_matters(fact, lease)]
 
     def _count(self, case: Case) -> CallFailed | None:
         """Count what the upstream's window counts; the fact, if that trips its circuit."""
@@ -194,21 +202,22 @@ class Outcomes:
             )
         return None
 
-    def _still_matters(self, fact: Fact) -> bool:
+    def _still_matters(self, fact: Fact, lease: LeaseClaims) -> bool:
         """Is the fact about something that exists: a retired revision keeps no health."""
         scope = fact.scope if isinstance(fact, CallFailed | TrialEnded) else None
         if scope is None or not scope.key_id:
             return True
-        return self.keyring.holds(scope.key_id, scope.revision)
+        return self.leasing.is_known(lease)
 
     def _note_success(self, case: Case) -> None:
         upstream = case.lease.upstream
         if not case.report.outcome.interim:
             self.upstreams.succeeded(upstream, case.chain_id, case.started, case.now)
-        self.keyring.note_worked(upstream.provider, upstream.model)
-        self.usage.note_success(upstream.provider, case.now)
+        self.keyring.models.note_worked(upstream.provider, upstream.model, case.lease.owner)
+        self.usage.note_success(case.lease, case.now)
+        self.rotating.note_success(case.lease.key_id, case.lease.revision)
         share = headroom(case.provider.dialect, case.report.outcome.headers)
-        if share is not None:
+        if share is not None and self.keyring.find(case.lease.key_id) is not None:
             self.keyring.load(case.lease.key_id).note_headroom(share, case.now)
 
     async def _settle(self, case: Case) -> None:
@@ -230,15 +239,22 @@ class Outcomes:
             return Advice(AdviceAction.STOP)
         tried = (*case.lease.tried, case.lease.key_id)
         request = AcquireRequest(case.target, case.lease.tenant, tried=tried)
-        look = self.choosing.look(case.target, case.principal.name, request, self.clock.now())
         situation = Situation(
             phase=case.report.outcome.phase,
             can_replay=case.report.can_replay,
             provider_faults=case.faults,
             has_retry_budget=self.upstreams.retries(upstream).has_left(case.now),
-            other_key_admits=self.choosing.pick(look) is not None,
+            other_key_admits=self._is_leasable(case, request),
         )
         return advise(case.verdict, situation)
+
+    def _is_leasable(self, case: Case, request: AcquireRequest) -> bool:
+        """Would another key serve the request; a tenant that is not at hand has none."""
+        try:
+            looks = self.routing.looks(case.target, case.principal.name, request)
+            return any(self.choosing.pick(look) is not None for look in looks)
+        except StoreUnavailableError:
+            return False
 
     async def _follow_up(self, case: Case, advice: Advice) -> Grant | Denial | None:
         wanted = case.report.acquire_next

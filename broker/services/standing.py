@@ -10,6 +10,7 @@ from broker.core.admission import judge, key_scopes
 from broker.core.circuit import FOREVER, Circuit
 from broker.core.key import Key
 from broker.core.policy import FAMILIES
+from broker.core.revisions import HeldKey, Stage
 from broker.core.scope import Scope, Upstream, account_scope, key_scope, upstream_scope
 from broker.core.words import Family, State
 from broker.ports.mark_store import Mark
@@ -27,12 +28,16 @@ class KeyState(StrEnum):
     EXHAUSTED = "exhausted"
     QUARANTINED = "quarantined"
     DISABLED = "disabled"
+    UNREADABLE = "unreadable"
 
 
 STATE_OF_FAMILY: Mapping[Family, KeyState] = {
     family: KeyState(policy.pool_state) for family, policy in FAMILIES.items()
 }
 """The state of a key that a circuit of this family keeps leases away from."""
+
+DATABASE = "database"
+"""The source of tenants' keys."""
 
 _RANKS = {state: rank for rank, state in enumerate(KeyState)}
 _KEEPS_AWAY = frozenset({State.OPEN, State.HALF_OPEN})
@@ -57,14 +62,30 @@ class CircuitView:
 
 
 @dataclass(frozen=True, slots=True)
+class RevisionView:
+    """A revision and what the broker does with it."""
+
+    revision: str
+    stage: Stage
+    authenticated_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyView:
-    """A key as operators see it; `circuits` are those over it, or its account, not closed."""
+    """A key as operators see it; `circuits` are those over it, or its account, not closed.
+
+    `revisions` are those that can be opened, the newest first. `created_at` and `updated_at` are
+    epoch seconds, None for system keys and where the store does not tell.
+    """
 
     key: Key
     state: KeyState
     source: str
     disabled: Mark | None
     circuits: tuple[CircuitView, ...]
+    revisions: tuple[RevisionView, ...] = ()
+    created_at: float | None = None
+    updated_at: float | None = None
 
 
 class Standings:
@@ -85,21 +106,51 @@ class Standings:
         for view in self.circuits:
             self._over.setdefault(_whole(view.record.scope), []).append(view)
 
-    def view(self, key: Key) -> KeyView:
+    def view(self, held: HeldKey) -> KeyView:
         """One key."""
-        over = sorted(self._circuits_over(key), key=lambda view: view.since, reverse=True)
-        source, disabled = self._keyring.source_of(key.key_id), self._marks.disabled_key(key.key_id)
-        return KeyView(key, self.state(key), source, disabled, tuple(over))
+        key = held.key
+        source = DATABASE if key.owner else self._keyring.source_of(key.key_id)
+        return KeyView(
+            key=key,
+            state=self.state(key),
+            source=source,
+            disabled=self._marks.disabled_key(key.key_id),
+            circuits=self._shown(key),
+            revisions=tuple(
+                RevisionView(
+                    revision=revision.name,
+                    stage=held.stage(revision, self.is_rejected),
+                    authenticated_at=revision.authenticated_at,
+                )
+                for revision in held.revisions
+            ),
+        )
+
+    def view_unreadable(self, key: Key) -> KeyView:
+        """A key that cannot be opened, without its secret."""
+        disabled = self._marks.disabled_key(key.key_id)
+        return KeyView(key, KeyState.UNREADABLE, DATABASE, disabled, self._shown(key))
+
+    def as_chosen(self, held: HeldKey) -> HeldKey:
+        """A tenant's key that is not at hand, as it would be leased."""
+        provider = self._keyring.providers.get(held.key.provider)
+        if provider is None:
+            return held
+        return held.choosing(self.is_rejected, self._now, is_probeable=provider.is_probeable)
+
+    def is_rejected(self, key: Key) -> bool:
+        """Is this revision of a key quarantined?"""
+        return any(
+            view.record.family is Family.CREDENTIAL
+            for view in self._whole_over(key)
+            if view.record.scope.key_id
+        )
 
     def state(self, key: Key) -> KeyState:
         """How a key stands as a whole: trouble with single models does not count."""
         if self._marks.disabled_key(key.key_id):
             return KeyState.DISABLED
-        states = (
-            STATE_OF_FAMILY[view.record.family]
-            for view in self._circuits_over(key)
-            if not view.record.scope.model and view.state in _KEEPS_AWAY
-        )
+        states = (STATE_OF_FAMILY[view.record.family] for view in self._whole_over(key))
         return max(states, key=_RANKS.__getitem__, default=KeyState.HEALTHY)
 
     def counts(self, keys: Iterable[Key]) -> dict[KeyState, int]:
@@ -127,6 +178,15 @@ class Standings:
         upstream = upstream_scope(Upstream(key.provider, key.base_url, model))
         scopes = (*key_scopes(key, model), upstream)
         return self._health.admit(key.provider, scopes, self._now).block is None
+
+    def _shown(self, key: Key) -> tuple[CircuitView, ...]:
+        return tuple(sorted(self._circuits_over(key), key=lambda view: view.since, reverse=True))
+
+    def _whole_over(self, key: Key) -> Iterator[CircuitView]:
+        """The circuits that keep leases away from the key, whatever the model."""
+        for view in self._circuits_over(key):
+            if not view.record.scope.model and view.state in _KEEPS_AWAY:
+                yield view
 
     def _circuits_over(self, key: Key) -> Iterator[CircuitView]:
         if not self._over:

@@ -1,7 +1,7 @@
 """How the keys, the providers and this replica are: one consistent moment, or one a second."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from broker.core.health import Counts
@@ -9,6 +9,8 @@ from broker.core.scope import Upstream
 from broker.core.words import Provenance
 from broker.ports.clock import Clock
 from broker.ports.mark_store import Mark
+from broker.ports.sealer import Sealer
+from broker.services.boot import Boot
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.marks import Marks
@@ -100,7 +102,10 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerStatus:
-    """Everything at one moment, `at`; two are equal when nothing but time lies between them."""
+    """Everything at one moment, `at`; two are equal when nothing but time lies between them.
+
+    `store_fault` and `seal_fault` say what is wrong with them, "" when nothing is.
+    """
 
     at: float = field(compare=False)
     providers: tuple[ProviderStatus, ...]
@@ -112,9 +117,13 @@ class BrokerStatus:
     disabled_upstreams: tuple[Mark, ...]
     sources: tuple[SourceStatus, ...]
     is_store_up: bool
+    store_kind: str
+    store_fault: str
+    seal_fault: str
     pending_facts: int
     lag_s: float = field(compare=False)
     replica: Replica
+    not_ready: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,11 @@ class Status:
     upstreams: Upstreams
     usage: Usage
     refreshing: Refreshing
+    boot: Boot
     clock: Clock
+    sealer: Sealer
+    store_kind: str
+    store_fault: Callable[[], str]
     replica: Replica
     glances: list[BrokerStatus] = field(default_factory=list, repr=False)
 
@@ -147,10 +160,14 @@ class Status:
             upstreams=self._upstreams(now),
             disabled_upstreams=tuple(self.marks.disabled_upstreams()),
             sources=tuple(self._sources()),
-            is_store_up=not self.health.is_cut_off(now),
+            is_store_up=not self.health.is_cut_off(now) and not self.store_fault(),
+            store_kind=self.store_kind,
+            store_fault=self.store_fault(),
+            seal_fault=self.sealer.fault,
             pending_facts=self.health.pending_facts,
             lag_s=lag_s,
             replica=self.replica,
+            not_ready=self.boot.reasons,
         )
 
     async def watch(self) -> AsyncGenerator[BrokerStatus, None]:

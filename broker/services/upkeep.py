@@ -3,40 +3,72 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
 from broker.core.key import Key
+from broker.core.words import ProbeResult
+from broker.ports.prober import Probed
 from broker.services.errors import InvalidFieldError
 from broker.services.keyring import Keyring
-from broker.services.probing import MAX_IN_FLIGHT, ProbeDone, Probing
+from broker.services.probe_line import MAX_IN_FLIGHT
+from broker.services.probing import ProbeDone, Probing
 from broker.services.refreshing import Refreshing, SourceReading
+from broker.services.tenants import KeyPlace, Tenants
+
+_UNREADABLE = Probed(
+    ProbeResult.INCONCLUSIVE,
+    reached=False,
+    detail="its stored secret cannot be opened: rotate or delete the key",
+)
 
 
 class Upkeep:
     """Probes and refreshes on demand."""
 
-    def __init__(self, keyring: Keyring, probing: Probing, refreshing: Refreshing) -> None:
+    def __init__(
+        self, keyring: Keyring, tenants: Tenants, probing: Probing, refreshing: Refreshing
+    ) -> None:
         self._keyring = keyring
+        self._tenants = tenants
         self._probing = probing
         self._refreshing = refreshing
         self._reading: asyncio.Task[list[SourceReading]] | None = None
 
-    def keys_to_probe(self, provider: str, key_ids: Sequence[str]) -> list[Key]:
-        """The keys named, each once, or all of the provider, or all there are.
+    async def probe(self, provider: str, key_ids: Sequence[str]) -> AsyncGenerator[ProbeDone, None]:
+        """Probe the keys named, each once, or all system keys of the provider, or all there are.
 
-        Raises ProviderUnknownError, KeyUnknownError, and InvalidFieldError for another provider's.
+        Tells of each as it is done; leaving stops what has not begun. Raises, before anything is
+        probed, ProviderUnknown-, KeyUnknown- and StoreUnavailableError, and InvalidFieldError for
+        another provider's key.
         """
         if provider:
             self._keyring.provider(provider)
-        if not key_ids:
-            return self._keyring.keys(provider)
-        keys = [self._keyring.key(key_id) for key_id in dict.fromkeys(key_ids)]
-        if any(provider not in {"", key.provider} for key in keys):
-            raise InvalidFieldError("key_ids", f"names keys of others than {provider}")
-        return keys
+        async with AsyncExitStack() as stack:  # tenants' keys stay at hand as long as it lasts
+            keys = [] if key_ids else self._keyring.keys(provider)
+            for key_id in dict.fromkeys(key_ids):
+                place = await stack.enter_async_context(self._tenants.using_key(key_id))
+                if provider not in {"", place.provider}:
+                    raise InvalidFieldError("key_ids", f"names keys of others than {provider}")
+                keys.append(self._find(place))
+            async with aclosing(self._probe_all(keys)) as probes:
+                async for done in probes:
+                    yield done
 
-    async def probe(self, keys: Sequence[Key]) -> AsyncGenerator[ProbeDone, None]:
-        """Probe each key and tell of it as it is done; leaving stops what has not begun."""
+    async def refresh(self) -> list[SourceReading]:
+        """Read every source, by name; concurrent calls share one reading."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._refreshing.refresh())
+        readings = await asyncio.shield(self._reading)
+        return sorted(readings, key=lambda reading: reading.source)
+
+    def _find(self, place: KeyPlace) -> Key:
+        """A key that is at hand; without its secret where that cannot be opened."""
+        tenant = self._tenants.find(place.tenant)
+        unreadable = tenant.unreadable if tenant else {}
+        return unreadable.get(place.key_id) or self._keyring.key(place.key_id)
+
+    async def _probe_all(self, keys: Sequence[Key]) -> AsyncGenerator[ProbeDone, None]:
         left = deque(keys)
         running: dict[asyncio.Task[ProbeDone], str] = {}
         done_count = 0
@@ -52,13 +84,6 @@ class Upkeep:
             for task in running:
                 task.cancel()
 
-    async def refresh(self) -> list[SourceReading]:
-        """Read every source, by name; concurrent calls share one reading."""
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._refreshing.refresh())
-        readings = await asyncio.shield(self._reading)
-        return sorted(readings, key=lambda reading: reading.source)
-
     def _start(self, left: deque[Key], running: dict[asyncio.Task[ProbeDone], str]) -> None:
         """Start as many probes as their providers' queues take at once; others keep their place."""
         busy = Counter(running.values())
@@ -71,5 +96,7 @@ class Upkeep:
                 left.append(key)
 
     async def _probe(self, key: Key) -> ProbeDone:
+        if not key.secret:
+            return ProbeDone(key, _UNREADABLE, 0.0, 1, 1)
         (done,) = [done async for done in self._probing.probe_now([key])]
         return done

@@ -212,7 +212,7 @@ class Watching:
         if scope.key_id:
             yield scope.key_id, scope.revision
             return
-        keys = self._keyring.keys(scope.provider)
+        keys = list(self._keyring.every(scope.provider))
         if scope.kind in {ScopeKind.ACCOUNT, ScopeKind.ACCOUNT_MODEL}:
             account = (scope.owner, scope.account)
             under = [key for key in keys if (key.owner, key.account) == account]
@@ -222,7 +222,8 @@ class Watching:
                 yield "", ""
                 return
         for key in under:
-            yield key.key_id, key.revision
+            for revision in self._keyring.leased(key.key_id):
+                yield key.key_id, revision
 
     def _push(self, news: Iterable[Death | Recovery], principal: str = "") -> None:
         for item in news:
@@ -234,7 +235,7 @@ class Watching:
         if mark is not None and mark.kind is MarkKind.PRINCIPAL_REVOKED:
             return mark.subject == principal
         now = self._clock.now()
-        if not news.provider:
+        if not news.provider and not news.key_id:
             tenant = news.tenant if isinstance(news, Death) else ""
             return not tenant or self._usage.does_serve(principal, tenant, now)
         return self._usage.does_use(principal, news.provider, news.key_id, news.model, now)

@@ -12,6 +12,7 @@ import pytest
 from broker.app import App, build
 from broker.config import Settings
 from broker.config.forms import ProviderSetting
+from broker.services.boot import BootPolicy
 from keybroker.v1 import admin_pb2, scope_pb2, status_pb2
 from simulator import Simulator
 from tests.fakes import FakeClock
@@ -84,14 +85,15 @@ async def open_world(stack: AsyncExitStack, path: Path, clock: FakeClock | None 
     env_file.write_text("")
     providers = {name: ProviderSetting(base_url=sim.base_url(name)) for name in MODELS}
     settings = Settings(
+        database="memory",
         grpc_listen="127.0.0.1:0",
         http_listen="127.0.0.1:0",
         env_file=env_file,
         providers=providers,
-        boot_probe="off",
+        boot_probe=BootPolicy.OFF,
         drain_seconds=0.0,
     )
-    app = build(settings, environ={}, clock=clock)
+    app = await build(settings, environ={}, clock=clock)
     await app.start()
     stack.push_async_callback(app.stop)
     gateway = await open_gateway(stack, app)

@@ -8,9 +8,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from broker.core.words import Family, Provenance
 from broker.edge.grpc.fields import check_name, check_names, require_name
-from broker.edge.grpc.shared_messages import KEY_STATES, write_key
+from broker.edge.grpc.key_messages import write_key
 from broker.edge.grpc.times import duration, timestamp
-from broker.edge.grpc.words import FAMILIES, PROBE_RESULTS, PROVENANCES
+from broker.edge.grpc.words import FAMILIES, KEY_STATES, PROBE_RESULTS, PROVENANCES
 from broker.ports.event_history import Event
 from broker.ports.mark_store import MarkKind
 from broker.services.errors import InvalidFieldError
@@ -42,6 +42,7 @@ def read_key_filter(message: admin_pb2.ListKeysRequest) -> KeyFilter:
         provider=check_name("provider", message.provider),
         provenance=_word("provenance", _PROVENANCES, message.provenance),
         state=_word("state", _KEY_STATES, message.state),
+        tenant=check_name("tenant_id", message.tenant_id),
     )
 
 

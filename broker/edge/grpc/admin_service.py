@@ -19,17 +19,25 @@ from broker.edge.grpc.admin_messages import (
 )
 from broker.edge.grpc.auth import caller
 from broker.edge.grpc.fields import check_name, check_names, require_name
+from broker.edge.grpc.key_messages import read_change, read_new_key, read_secret, write_key
+from broker.edge.grpc.policy_messages import (
+    read_fall_through,
+    read_mode,
+    write_policies,
+    write_policy,
+)
 from broker.edge.grpc.shared_messages import (
     read_page,
     read_scope,
     write_circuit,
     write_disabled_upstream,
-    write_key,
 )
 from broker.edge.grpc.times import timestamp
 from broker.services.administration import Administration
 from broker.services.clearing import Clearing
 from broker.services.inventory import Inventory
+from broker.services.keeping import Keeping
+from broker.services.policies import Policies
 from broker.services.upkeep import Upkeep
 from keybroker.v1 import admin_pb2 as pb
 from keybroker.v1 import admin_pb2_grpc
@@ -43,13 +51,15 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     clearing: Clearing
     inventory: Inventory
     upkeep: Upkeep
+    keeping: Keeping
+    policies: Policies
 
     async def ListKeys(
         self,
         request: pb.ListKeysRequest,
         context: ServicerContext[pb.ListKeysRequest, pb.ListKeysResponse],
     ) -> pb.ListKeysResponse:
-        return write_keys(self.inventory.keys(read_key_filter(request), read_page(request)))
+        return write_keys(await self.inventory.keys(read_key_filter(request), read_page(request)))
 
     async def GetKey(
         self,
@@ -57,7 +67,65 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         context: ServicerContext[pb.GetKeyRequest, pb.GetKeyResponse],
     ) -> pb.GetKeyResponse:
         key_id = require_name("key_id", request.key_id)
-        return pb.GetKeyResponse(key=write_key(self.inventory.key(key_id)))
+        return pb.GetKeyResponse(key=write_key(await self.inventory.key(key_id)))
+
+    async def CreateKey(
+        self,
+        request: pb.CreateKeyRequest,
+        context: ServicerContext[pb.CreateKeyRequest, pb.CreateKeyResponse],
+    ) -> pb.CreateKeyResponse:
+        kept = await self.keeping.create(caller().name, read_new_key(request))
+        return pb.CreateKeyResponse(key=write_key(await self.inventory.show(kept)))
+
+    async def UpdateKey(
+        self,
+        request: pb.UpdateKeyRequest,
+        context: ServicerContext[pb.UpdateKeyRequest, pb.UpdateKeyResponse],
+    ) -> pb.UpdateKeyResponse:
+        key_id = require_name("key_id", request.key_id)
+        change, fields = read_change(request)
+        kept = await self.keeping.update(caller().name, key_id, change, fields)
+        return pb.UpdateKeyResponse(key=write_key(await self.inventory.show(kept)))
+
+    async def RotateKey(
+        self,
+        request: pb.RotateKeyRequest,
+        context: ServicerContext[pb.RotateKeyRequest, pb.RotateKeyResponse],
+    ) -> pb.RotateKeyResponse:
+        key_id = require_name("key_id", request.key_id)
+        kept = await self.keeping.rotate(caller().name, key_id, read_secret(request.secret))
+        return pb.RotateKeyResponse(key=write_key(await self.inventory.show(kept)))
+
+    async def DeleteKey(
+        self,
+        request: pb.DeleteKeyRequest,
+        context: ServicerContext[pb.DeleteKeyRequest, pb.DeleteKeyResponse],
+    ) -> pb.DeleteKeyResponse:
+        await self.keeping.delete(caller().name, require_name("key_id", request.key_id))
+        return pb.DeleteKeyResponse()
+
+    async def GetTenantPolicy(
+        self,
+        request: pb.GetTenantPolicyRequest,
+        context: ServicerContext[pb.GetTenantPolicyRequest, pb.GetTenantPolicyResponse],
+    ) -> pb.GetTenantPolicyResponse:
+        tenant = require_name("tenant_id", request.tenant_id)
+        provider = check_name("provider", request.provider)
+        return write_policies(await self.policies.of(tenant, provider))
+
+    async def SetTenantPolicy(
+        self,
+        request: pb.SetTenantPolicyRequest,
+        context: ServicerContext[pb.SetTenantPolicyRequest, pb.SetTenantPolicyResponse],
+    ) -> pb.SetTenantPolicyResponse:
+        policy = await self.policies.put(
+            caller().name,
+            require_name("tenant_id", request.tenant_id),
+            require_name("provider", request.provider),
+            read_mode(request),
+            read_fall_through(request),
+        )
+        return pb.SetTenantPolicyResponse(policy=write_policy(policy))
 
     async def DisableKey(
         self,
@@ -67,7 +135,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         key_id = require_name("key_id", request.key_id)
         reason = read_reason(request.reason)
         await self.administration.disable_key(caller().name, key_id, reason)
-        return pb.DisableKeyResponse(key=write_key(self.inventory.key(key_id)))
+        return pb.DisableKeyResponse(key=write_key(await self.inventory.key(key_id)))
 
     async def EnableKey(
         self,
@@ -76,7 +144,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     ) -> pb.EnableKeyResponse:
         key_id = require_name("key_id", request.key_id)
         await self.administration.enable_key(caller().name, key_id)
-        return pb.EnableKeyResponse(key=write_key(self.inventory.key(key_id)))
+        return pb.EnableKeyResponse(key=write_key(await self.inventory.key(key_id)))
 
     async def ClearCircuit(
         self,
@@ -127,8 +195,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     ) -> AsyncIterator[pb.ProbeKeysResponse]:
         provider = check_name("provider", request.provider)
         key_ids = check_names("key_ids", request.key_ids)
-        keys = self.upkeep.keys_to_probe(provider, key_ids)
-        async with aclosing(self.upkeep.probe(keys)) as probes:
+        async with aclosing(self.upkeep.probe(provider, key_ids)) as probes:
             async for done in probes:
                 yield write_probe(done)
 

@@ -16,7 +16,7 @@ from google.rpc.status_pb2 import Status
 from grpc.aio import ServicerContext
 
 from broker.edge.grpc.times import duration
-from broker.ports.errors import StoreUnavailableError
+from broker.ports.errors import SealClosedError, StoreUnavailableError
 from broker.services.errors import InvalidFieldError, ServiceError
 
 DOMAIN: Final = "keybroker"
@@ -36,11 +36,16 @@ STATUS_CODES: Final[Mapping[str, grpc.StatusCode]] = MappingProxyType(
         "KEY_UNKNOWN": grpc.StatusCode.NOT_FOUND,
         "LEASE_UNKNOWN": grpc.StatusCode.NOT_FOUND,
         "DIALECT_UNKNOWN": grpc.StatusCode.NOT_FOUND,
+        "KEY_EXISTS": grpc.StatusCode.ALREADY_EXISTS,
+        "KEY_DUPLICATE": grpc.StatusCode.ALREADY_EXISTS,
+        "KEY_SOURCE_OWNED": grpc.StatusCode.FAILED_PRECONDITION,
         "LEASE_EXPIRED": grpc.StatusCode.FAILED_PRECONDITION,
         "LEASE_ENDED": grpc.StatusCode.FAILED_PRECONDITION,
         "KEY_UNUSABLE": grpc.StatusCode.FAILED_PRECONDITION,
         "DRAINING": grpc.StatusCode.UNAVAILABLE,
         "INTERNAL": grpc.StatusCode.INTERNAL,
+        "STORE_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+        "SEALED": grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
 """The status code of each reason."""
@@ -134,13 +139,23 @@ def fault_of(error: Exception, method: str) -> Fault:
         metadata = {name: value[:MAX_TEXT] for name, value in error.metadata.items()}
         code = STATUS_CODES[error.reason]
         return Fault(code, error.message[:MAX_TEXT], error.reason, metadata)
-    if isinstance(error, StoreUnavailableError):
-        message = "the store does not answer: retry"
-        return Fault(grpc.StatusCode.UNAVAILABLE, message, retry_s=STORE_RETRY_S)
+    if isinstance(error, StoreUnavailableError | SealClosedError):
+        return _fault_of_port(error)
     reference = secrets.token_hex(6)
     log.error("call_failed", method=method, reference=reference, exc_info=error)
     message = f"a bug in the broker: quote reference {reference}, its log tells more"
     return Fault(grpc.StatusCode.INTERNAL, message, "INTERNAL", {"reference": reference})
+
+
+def _fault_of_port(error: StoreUnavailableError | SealClosedError) -> Fault:
+    """What to tell of a fault outside the broker; its text is made to be shown."""
+    cause = str(error)[: MAX_TEXT // 2]
+    if isinstance(error, SealClosedError):
+        message = f"secrets can be neither sealed nor opened: {cause}"
+        return Fault(STATUS_CODES["SEALED"], message, "SEALED", {"cause": cause})
+    message = f"{cause}; nothing was changed: retry"
+    reason, code = "STORE_UNAVAILABLE", STATUS_CODES["STORE_UNAVAILABLE"]
+    return Fault(code, message, reason, {"cause": cause}, retry_s=STORE_RETRY_S)
 
 
 async def fail(context: ServicerContext[object, object], error: Exception, method: str) -> Never:

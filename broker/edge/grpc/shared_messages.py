@@ -1,19 +1,16 @@
-"""What the services for observers and operators both show: scopes, circuits, keys, disablements."""
-
-from typing import Final
+"""What the services for observers and operators both show: scopes, circuits, disablements."""
 
 from broker.core.scope import Scope
 from broker.core.words import ScopeKind
 from broker.edge.grpc.fields import check_name
 from broker.edge.grpc.times import timestamp
-from broker.edge.grpc.words import CIRCUIT_STATES, FAMILIES, KINDS, PROVENANCES, SCOPE_KINDS
+from broker.edge.grpc.words import CIRCUIT_STATES, FAMILIES, KINDS, SCOPE_KINDS
 from broker.ports.mark_store import Mark
 from broker.services.errors import InvalidFieldError
 from broker.services.paging import PageRequest
-from broker.services.standing import CircuitView, KeyState, KeyView
+from broker.services.standing import CircuitView
 from keybroker.v1 import admin_pb2, circuit_pb2, key_pb2, scope_pb2, status_pb2
 
-KEY_STATES: Final = {state: key_pb2.KeyState.Value(f"KEY_STATE_{state.name}") for state in KeyState}
 _SCOPE_KINDS: dict[int, ScopeKind] = {number: kind for kind, number in SCOPE_KINDS.items()}
 
 
@@ -84,31 +81,4 @@ def write_disabled_upstream(mark: Mark) -> status_pb2.DisabledUpstream:
     provider, _, model = mark.subject.partition("/")
     return status_pb2.DisabledUpstream(
         provider=provider, model=model, disabled=write_disablement(mark)
-    )
-
-
-def write_key(view: KeyView) -> key_pb2.Key:
-    """The message of a key: everything about it but its secret."""
-    key, limits = view.key, view.key.limits
-    return key_pb2.Key(
-        key_id=key.key_id,
-        provider=key.provider,
-        provenance=PROVENANCES[key.provenance],
-        owner=key.owner,
-        revision=key.revision,
-        state=KEY_STATES[view.state],
-        account=key.account,
-        weight=key.weight,
-        priority=key.priority,
-        models=key.models,
-        limits=key_pb2.KeyLimits(
-            concurrency=limits.concurrency,
-            requests_per_minute=limits.requests_per_minute,
-            tokens_per_minute=limits.tokens_per_minute,
-        ),
-        expire_time=None if key.expires_at is None else timestamp(key.expires_at.timestamp()),
-        disabled=None if view.disabled is None else write_disablement(view.disabled),
-        circuits=[write_circuit(circuit) for circuit in view.circuits],
-        source=view.source,
-        base_url=key.base_url,
     )

@@ -43,6 +43,12 @@ def write_status(status: BrokerStatus) -> status_pb2.BrokerStatus:
         store=status_pb2.StoreStatus(
             state=status_pb2.STORE_STATE_UP if is_up else status_pb2.STORE_STATE_DEGRADED,
             pending_facts=status.pending_facts,
+            kind=status.store_kind,
+            fault=status.store_fault,
+        ),
+        seal=status_pb2.SealStatus(
+            state=status_pb2.SEAL_STATE_SEALED if status.seal_fault else status_pb2.SEAL_STATE_OPEN,
+            fault=status.seal_fault,
         ),
         replica=status_pb2.ReplicaStatus(
             name=status.replica.name,
@@ -50,6 +56,7 @@ def write_status(status: BrokerStatus) -> status_pb2.BrokerStatus:
             start_time=timestamp(status.replica.started_at),
             lag=duration(status.lag_s),
         ),
+        not_ready=status.not_ready,
     )
 
 

@@ -79,7 +79,7 @@ class StatusServicer(status_pb2_grpc.StatusServiceServicer):
         acquire = read_explained_acquire(request)
         principal = check_name("principal", request.principal)
         name = _on_behalf_of(caller(), principal, acquire.tenant)
-        return write_explanation(self.explain.acquire(name, acquire))
+        return write_explanation(await self.explain.acquire(name, acquire))
 
     async def ClassifyOutcome(
         self,

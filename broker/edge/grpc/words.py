@@ -5,8 +5,19 @@ from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
 from broker.core import words
+from broker.core.revisions import Stage
+from broker.core.tenancy import PolicyMode
+from broker.services.standing import KeyState
 from broker.services.watching import DeathCause
-from keybroker.v1 import circuit_pb2, denial_pb2, key_pb2, lease_pb2, outcome_pb2, scope_pb2
+from keybroker.v1 import (
+    circuit_pb2,
+    denial_pb2,
+    key_pb2,
+    lease_pb2,
+    outcome_pb2,
+    policy_pb2,
+    scope_pb2,
+)
 from keybroker.v1 import verdict_pb2 as verdict
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -34,6 +45,9 @@ SCOPE_KINDS: Final = _numbers(words.ScopeKind, scope_pb2.ScopeKind, "SCOPE_KIND"
 FAMILIES: Final = _numbers(words.Family, circuit_pb2.Family, "FAMILY")
 CIRCUIT_STATES: Final = _numbers(words.State, circuit_pb2.CircuitState, "CIRCUIT_STATE")
 PROVENANCES: Final = _numbers(words.Provenance, key_pb2.Provenance, "PROVENANCE")
+KEY_STATES: Final = _numbers(KeyState, key_pb2.KeyState, "KEY_STATE")
+REVISION_STAGES: Final = _numbers(Stage, key_pb2.RevisionStage, "REVISION_STAGE")
+POLICY_MODES: Final = _numbers(PolicyMode, policy_pb2.PolicyMode, "POLICY_MODE")
 PROBE_RESULTS: Final = _numbers(words.ProbeResult, key_pb2.ProbeResult, "PROBE_RESULT")
 LEASE_STATES: Final = _numbers(words.LeaseState, lease_pb2.LeaseState, "LEASE_STATE")
 DENIAL_REASONS: Final = _numbers(words.DenialReason, denial_pb2.DenialReason, "DENIAL_REASON")

@@ -1,6 +1,6 @@
 """Metrics, liveness, readiness and status over HTTP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -21,7 +21,7 @@ class HttpApi:
 
     registry: CollectorRegistry
     show_status: ShowStatus
-    is_ready: Callable[[], bool]
+    not_ready: Callable[[], Sequence[str]]
     tokens: BearerTokens
 
     def app(self) -> Starlette:
@@ -40,10 +40,11 @@ class HttpApi:
         return PlainTextResponse("ok\n")
 
     async def readyz(self, _request: Request) -> Response:
-        """Calls are taken; depends on no key and no store, as the gRPC health service does."""
-        if self.is_ready():
+        """Calls are taken, as the gRPC health service says it; else why not, a reason a line."""
+        reasons = self.not_ready()
+        if not reasons:
             return PlainTextResponse("ready\n")
-        return PlainTextResponse("starting or draining\n", status_code=503)
+        return PlainTextResponse("".join(f"{reason}\n" for reason in reasons), status_code=503)
 
     async def metrics(self, request: Request) -> Response:
         """The metrics in Prometheus' text format."""

@@ -32,6 +32,7 @@ def a_key(key_id: str = "openai/1", concurrency: int = 0) -> Key:
 def some_settings(**given: object) -> Settings:
     """Settings for a test: any free ports, no probes."""
     quiet = {
+        "database": "memory",
         "grpc_listen": "127.0.0.1:0",
         "http_listen": "127.0.0.1:0",
         "boot_probe": "off",
@@ -75,7 +76,7 @@ async def open_app(stack: AsyncExitStack) -> OpenApp:
 
     async def start(*keys: Key, **given: object) -> App:
         source = FakeKeySource(keys or (a_key(),))
-        app = build(some_settings(**given), environ={}, sources=[source], prober=FakeProber())
+        app = await build(some_settings(**given), environ={}, sources=[source], prober=FakeProber())
         await app.start()
         stack.push_async_callback(app.stop)
         return app

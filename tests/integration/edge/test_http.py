@@ -46,7 +46,7 @@ async def test_other_paths_and_methods_are_refused(http: httpx.AsyncClient) -> N
 
 async def test_readiness_ends_with_the_drain(app: App, http: httpx.AsyncClient) -> None:
     assert (await http.get("/readyz")).status_code == 200
-    app.is_ready = False
+    app.is_serving = False
     assert (await http.get("/readyz")).status_code == 503
     assert (await http.get("/livez")).status_code == 200
 

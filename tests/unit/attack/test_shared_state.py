@@ -77,7 +77,13 @@ async def test_every_watcher_was_told_which_tenants_leases_were_revoked() -> Non
     await anext(mine)
     await anext(theirs)
     operators = Administration(
-        core.keyring, core.health, core.marks, core.watching, core.book, core.ending
+        core.keyring,
+        core.tenants,
+        core.health,
+        core.marks,
+        core.watching,
+        core.book,
+        core.ending,
     )
     await operators.revoke("operator", MarkKind.TENANT_REVOKED, "acme", "")
     told = await anext(mine)
@@ -109,11 +115,10 @@ async def test_a_principal_of_many_tenants_was_not_told_of_the_key_it_used_most(
 async def test_a_change_on_one_model_looked_at_the_pools_of_all_made_up_ones() -> None:
     house = await a_house(a_key("openai/1"))
     keyring = house.core.keyring
-    for number in range(50):
-        keyring.pool(GPT.provider, f"made-up-{number}")
     looked: list[str] = []
-    for (_, model), pool in keyring._pools.items():  # noqa: SLF001 - what it costs shows nowhere
-        _spy(pool, model, looked)
+    for number in range(50):
+        model = f"made-up-{number}"
+        _spy(keyring.pool(GPT.provider, model), model, looked)
     limited = Outcome(http_status=429, body=b'{"code": "limit"}', started_ago_s=0.0)
     await house.call(limited, Target(GPT.provider, "made-up-1"))
     assert set(looked) <= {"made-up-1"}

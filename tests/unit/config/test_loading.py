@@ -1,13 +1,16 @@
 """Settings: every fault at once, each with what to do, none with a value in it."""
 
 import json
+from datetime import time
 from pathlib import Path
 
 import pytest
 
 from broker.catalog import load_catalog
 from broker.config import Settings, SettingsError, configured_providers, load_settings
+from broker.config.forms import parse_hour
 from broker.core.denial import Target
+from broker.services.boot import BootPolicy
 from broker.services.principal import Role
 
 SECRET = "hunter2-hunter2"
@@ -228,3 +231,36 @@ def test_providers_are_added_and_changed() -> None:
 def test_a_wrong_provider_is_named(providers: dict[str, object], place: str) -> None:
     (fault,) = faults_of(PROVIDERS=json.dumps(providers))
     assert fault.startswith(f"KEYBROKER_PROVIDERS.{place}: ")
+
+
+# --- Watching ---------------------------------------------------------------------------------
+
+
+def test_what_is_required_at_the_start_is_a_policy_and_a_list_of_providers() -> None:
+    settings = loaded(BOOT_PROBE="require-any", REQUIRED_PROVIDERS="openai, groq,")
+    assert settings.boot_probe is BootPolicy.REQUIRE_ANY
+    assert settings.required_providers == ("openai", "groq")
+    assert loaded(REQUIRED_PROVIDERS='["openai"]').required_providers == ("openai",)
+    assert loaded().required_providers == ()
+
+
+def test_a_required_provider_that_is_not_configured_is_a_fault() -> None:
+    (fault,) = faults_of(REQUIRED_PROVIDERS="openai,acme")
+    assert fault.startswith("KEYBROKER_REQUIRED_PROVIDERS[1]: no such provider; use one of ")
+    acme = '{"acme": {"dialect": "openai"}}'
+    assert loaded(REQUIRED_PROVIDERS="acme", PROVIDERS=acme).required_providers == ("acme",)
+
+
+def test_the_daily_report_has_an_hour_or_none() -> None:
+    assert parse_hour(loaded().daily_report) == time(8)
+    assert parse_hour(loaded(DAILY_REPORT="23:59").daily_report) == time(23, 59)
+    assert parse_hour(loaded(DAILY_REPORT="").daily_report) is None
+
+
+@pytest.mark.parametrize("value", ["8:00", "24:00", "08:60", "0800", "08:00:00", "١٢:00", "noon"])
+def test_an_hour_that_is_none_is_a_fault(value: str) -> None:
+    (fault,) = faults_of(DAILY_REPORT=value)
+    assert fault == (
+        "KEYBROKER_DAILY_REPORT: is not HH:MM, such as 08:00;"
+        " correct it, or unset it for the default, 08:00"
+    )

@@ -9,7 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from broker.core.words import Family
 from broker.edge.grpc.auth import enter
-from broker.edge.grpc.shared_messages import read_scope, write_key, write_scope
+from broker.edge.grpc.key_messages import write_key
+from broker.edge.grpc.shared_messages import read_scope, write_scope
 from broker.services.errors import InvalidFieldError, KeyUnknownError
 from broker.services.principal import Principal, Role
 from keybroker.v1 import admin_pb2, circuit_pb2, key_pb2, scope_pb2
@@ -44,7 +45,8 @@ async def test_an_expiry_is_shown(desk: Desk) -> None:
     expiring = a_key("k3", expires_at=datetime(2030, 1, 31, tzinfo=UTC))
     desk.source.keys = (expiring,)
     await desk.upkeep.refresh()
-    assert write_key(desk.inventory.key("k3")).expire_time.ToJsonString() == "2030-01-31T00:00:00Z"
+    shown = write_key(await desk.inventory.key("k3"))
+    assert shown.expire_time.ToJsonString() == "2030-01-31T00:00:00Z"
 
 
 async def test_keys_are_listed_by_the_filters_given(desk: Desk) -> None:
@@ -81,7 +83,7 @@ async def test_a_disabled_upstream_is_told_with_who_did_it(desk: Desk) -> None:
 
 async def test_the_scope_of_a_shown_circuit_clears_it(desk: Desk) -> None:
     await desk.fail(whole(K1), Family.QUOTA)
-    (shown,) = write_key(desk.inventory.key("k1")).circuits
+    (shown,) = write_key(await desk.inventory.key("k1")).circuits
     request = admin_pb2.ClearCircuitRequest(scope=shown.scope, family=shown.family)
     answer = await desk.servicers.admin.ClearCircuit(request, NO_CONTEXT)
     assert list(answer.cleared) == [shown]

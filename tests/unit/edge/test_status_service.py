@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker.adapters.seal import ClosedSealer
 from broker.core.words import Family
 from broker.edge.grpc.auth import enter
 from broker.edge.grpc.errors import RoleMissingError
@@ -43,12 +44,24 @@ async def test_the_status_tells_states_in_lower_case_and_times_where_there_are_a
     assert dict(openai.keys_by_state) == {"exhausted": 1, "quarantined": 1}
     assert not openai.HasField("last_success_time")
     assert status.emergency
-    assert status.store.state == status_pb2.STORE_STATE_UP
+    assert status.store == status_pb2.StoreStatus(state=status_pb2.STORE_STATE_UP, kind="memory")
+    assert status.seal == status_pb2.SealStatus(state=status_pb2.SEAL_STATE_OPEN)
     assert status.replica.name == "here"
     assert status.sources[0].age.seconds == 60
     ends = {circuit.scope.key_id: circuit.HasField("until") for circuit in status.circuits}
     assert ends == {"k1": True, "k2": False}
     assert {circuit.reported_by for circuit in status.circuits} == {"gateway"}
+
+
+async def test_the_status_tells_what_keeps_the_keys_and_what_is_wrong_with_it() -> None:
+    enter(LOCAL)
+    desk = await a_desk(sealer=ClosedSealer("seal.key is missing"), broken="the disk is full")
+    request = status_pb2.GetStatusRequest()
+    status = (await desk.servicers.status.GetStatus(request, NO_CONTEXT)).status
+    assert (status.store.kind, status.store.fault) == ("memory", "the disk is full")
+    assert status.store.state == status_pb2.STORE_STATE_DEGRADED
+    assert status.seal.state == status_pb2.SEAL_STATE_SEALED
+    assert status.seal.fault == "seal.key is missing"
 
 
 async def test_a_watcher_gets_the_whole_status_at_once(desk: Desk) -> None:

@@ -12,8 +12,11 @@ from broker.adapters.memory import (
     MemoryClaims,
     MemoryEventHistory,
     MemoryFactLog,
+    MemoryKeyStore,
+    MemoryLastGoodStore,
     MemoryMarkStore,
 )
+from broker.adapters.seal import AesSealer
 from broker.app.core import Core, World, wire
 from broker.core.circuit import Circuit
 from broker.core.denial import Denial, Target
@@ -200,12 +203,16 @@ async def a_house(
         log=log,
         claims=claims or shared_claims,
         mark_store=MemoryMarkStore(),
+        key_store=MemoryKeyStore(),
+        last_good=MemoryLastGoodStore(),
+        sealer=AesSealer.of_keys(bytes(32)),
         history=MemoryEventHistory(),
         make_meter=lambda _models, _gauges: meter,
         secrets=(SECRET,),
+        fingerprint_secret=b"fingerprint",
         quotas=quotas or LeaseQuotas(),
     )
     core = wire(providers, world)
-    core.health.follow()
+    await core.health.follow()
     await core.refreshing.refresh()
     return House(core, shared_log, clock, log, source, prober, meter)

@@ -13,32 +13,41 @@ from broker.adapters.memory import (
     MemoryClaims,
     MemoryEventHistory,
     MemoryFactLog,
+    MemoryLastGoodStore,
     MemoryMarkStore,
 )
 from broker.adapters.prometheus import PrometheusMeter
-from broker.app.core import Core, World, wire
+from broker.adapters.seal import AesSealer
+from broker.app.core import Core, StoreView, Tenancy, World, wire
 from broker.app.servicers import Servicers, make_servicers
 from broker.core.denial import Denial, Target
 from broker.core.facts import CallFailed
-from broker.core.key import Key, KeyLimits
+from broker.core.key import Key, KeyLimits, KeySettings
 from broker.core.outcome import Outcome
 from broker.core.provider import Provider
 from broker.core.scope import Scope, account_scope, key_model_scope, key_scope
 from broker.core.secret import Secret
+from broker.core.tenancy import PolicyMode
 from broker.core.verdicts.dialect import Dialect, ErrorSites, FreeProbe
-from broker.core.words import Evidence, Family, Kind, Provenance
+from broker.core.words import DenialReason, Evidence, Family, Kind, Provenance
+from broker.ports.errors import StoreUnavailableError
+from broker.ports.key_store import StoredKey
+from broker.ports.sealer import Sealer
 from broker.services.acquisition import AcquireRequest, Grant
 from broker.services.administration import Administration
 from broker.services.clearing import Clearing
 from broker.services.explain import Explain
 from broker.services.inventory import Inventory
+from broker.services.keeping import Keeping, NewKey
 from broker.services.pacing import LeaseQuotas
+from broker.services.policies import Policies
 from broker.services.principal import Principal, Role
 from broker.services.reports import Report
 from broker.services.runnable import Runnable
 from broker.services.status import Status
 from broker.services.upkeep import Upkeep
 from tests.fakes import FakeClock, FakeKeySource, FakeProber
+from tests.unit.services.tenants_given import FakeKeyStore
 
 PROBE = FreeProbe("/models", authenticates=True)
 SPOKEN = Dialect("spoken", "Spoken", "https://x.test", ErrorSites({}, ()), (), probe=PROBE)
@@ -102,6 +111,15 @@ class Desk:
     prober: FakeProber
     core: Core
     servicers: Servicers
+    store: FakeKeyStore
+
+    @property
+    def keeping(self) -> Keeping:
+        return self.servicers.admin.keeping
+
+    @property
+    def policies(self) -> Policies:
+        return self.servicers.admin.policies
 
     @property
     def status(self) -> Status:
@@ -130,6 +148,34 @@ class Desk:
     @property
     def upkeep(self) -> Upkeep:
         return self.servicers.admin.upkeep
+
+    async def keep(
+        self,
+        key_id: str,
+        tenant: str = "acme",
+        provider: str = "openai",
+        *,
+        secret: str = "",
+        settings: KeySettings | None = None,
+    ) -> StoredKey:
+        """Give a tenant a key with a secret of its own."""
+        plaintext = Secret(secret or f"sk-{tenant}-{key_id}")
+        new = NewKey(tenant, provider, plaintext, key_id, settings or KeySettings())
+        return await self.keeping.create("ops", new)
+
+    async def allow(
+        self, mode: PolicyMode, *fall_through: DenialReason, tenant: str = "acme"
+    ) -> None:
+        """Set a tenant's policy for openai."""
+        await self.policies.put("ops", tenant, "openai", mode, fall_through)
+
+    async def leased_for(self, tenant: str = "acme", target: Target = GPT) -> str:
+        """The key that a tenant is leased, or why it is not."""
+        try:
+            answer = await self.lease(AcquireRequest(target, tenant))
+        except StoreUnavailableError:
+            return "UNAVAILABLE"
+        return answer.key.key_id if isinstance(answer, Grant) else answer.reason.value
 
     async def lease(self, request: AcquireRequest | None = None) -> Grant | Denial:
         """Acquire for the gateway."""
@@ -163,9 +209,16 @@ class Desk:
         await self.core.health.submit([failed])
 
 
-async def a_desk(*keys: Key) -> Desk:
-    """A broker that has read these keys."""
+async def a_desk(
+    *keys: Key,
+    store: FakeKeyStore | None = None,
+    tenancy: Tenancy | None = None,
+    sealer: Sealer | None = None,
+    broken: str = "",
+) -> Desk:
+    """A broker that has read these keys; `broken` is what is wrong with its database."""
     clock, source, prober = FakeClock(), FakeKeySource(keys), FakeProber()
+    store = store or FakeKeyStore()
     world = World(
         replica="here",
         clock=clock,
@@ -174,12 +227,18 @@ async def a_desk(*keys: Key) -> Desk:
         log=MemoryFactLog(clock),
         claims=MemoryClaims(),
         mark_store=MemoryMarkStore(),
+        key_store=store,
+        last_good=MemoryLastGoodStore(),
+        sealer=sealer or AesSealer.of_keys(bytes(32)),
         history=MemoryEventHistory(),
         make_meter=partial(PrometheusMeter, CollectorRegistry(), clock),
         secrets=(b"signing",),
+        fingerprint_secret=b"fingerprint",
         quotas=LeaseQuotas(),
+        tenancy=tenancy or Tenancy(),
+        store=StoreView(fault=lambda: broken),
     )
     core = wire({"openai": OPENAI, "groq": GROQ}, world)
-    core.health.follow()
+    await core.health.follow()
     await core.refreshing.refresh()
-    return Desk(clock, source, prober, core, make_servicers(core, {"spoken": SPOKEN}))
+    return Desk(clock, source, prober, core, make_servicers(core, {"spoken": SPOKEN}), store)

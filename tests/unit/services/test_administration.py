@@ -62,7 +62,7 @@ async def test_who_disabled_a_key_first_keeps_the_mark() -> None:
     await desk.administration.disable_key("ann", "k1", "leaked")
     desk.clock.advance(60)
     await desk.administration.disable_key("bob", "k1", "me too")
-    mark = desk.inventory.key("k1").disabled
+    mark = (await desk.inventory.key("k1")).disabled
     assert mark is not None
     assert (mark.principal, mark.reason) == ("ann", "leaked")
     assert [event.principal for event in await events(desk)] == ["ann"]
@@ -74,7 +74,7 @@ async def test_enabling_leaves_circuits_as_they_are() -> None:
     await desk.fail(whole(key), Family.QUOTA)
     await desk.administration.disable_key("ops", "k1", "")
     await desk.administration.enable_key("ops", "k1")
-    assert desk.inventory.key("k1").state is KeyState.EXHAUSTED
+    assert (await desk.inventory.key("k1")).state is KeyState.EXHAUSTED
     assert await reason(desk) is DenialReason.EXHAUSTED
 
 

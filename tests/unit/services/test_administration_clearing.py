@@ -62,20 +62,22 @@ async def test_no_level_is_left_by_clearing_what_has_closed_by_itself() -> None:
     desk.clock.advance(60)
     assert await cleared(desk, whole(K1)) == []
     await desk.fail(whole(K1), Family.LIMIT)
-    assert desk.inventory.key("k1").circuits[0].level == 1
+    assert (await desk.inventory.key("k1")).circuits[0].level == 1
 
 
 async def test_one_family_can_be_cleared_alone() -> None:
     desk = await a_desk_in_trouble((whole(K1), Family.QUOTA), (whole(K1), Family.CREDENTIAL))
     await desk.clearing.clear("ops", whole(K1), Family.QUOTA)
-    left = [view.record.family for view in desk.inventory.key("k1").circuits]
+    left = [view.record.family for view in (await desk.inventory.key("k1")).circuits]
     assert left == [Family.CREDENTIAL]
 
 
 async def test_clearing_a_key_does_not_clear_its_models() -> None:
     desk = await a_desk_in_trouble((whole(K1), Family.LIMIT), (on_model(K1), Family.LIMIT))
     assert await cleared(desk, whole(K1)) == [whole(K1)]
-    assert [view.record.scope for view in desk.inventory.key("k1").circuits] == [on_model(K1)]
+    assert [view.record.scope for view in (await desk.inventory.key("k1")).circuits] == [
+        on_model(K1)
+    ]
 
 
 async def test_a_key_needs_neither_provider_nor_revision() -> None:
@@ -120,7 +122,7 @@ async def test_clearing_enables_nothing() -> None:
     desk = await a_desk_in_trouble((whole(K1), Family.LIMIT))
     await desk.administration.disable_key("ops", "k1", "")
     await desk.clearing.clear("ops", whole(K1), None)
-    assert desk.inventory.key("k1").state == "disabled"
+    assert (await desk.inventory.key("k1")).state == "disabled"
 
 
 @pytest.mark.parametrize(

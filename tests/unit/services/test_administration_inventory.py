@@ -2,7 +2,13 @@
 
 import pytest
 
+from broker.adapters.seal import ClosedSealer
+from broker.app.core import Tenancy
+from broker.core.key import Key
+from broker.core.revisions import Stage
 from broker.core.words import Family, Provenance
+from broker.ports.errors import StoreUnavailableError
+from broker.services import inventory
 from broker.services.errors import (
     InvalidFieldError,
     KeyUnknownError,
@@ -17,33 +23,33 @@ from tests.unit.services.status_given import Desk, a_desk, a_key, billed, on_mod
 ALL = KeyFilter()
 
 
-def ids(desk: Desk, wanted: KeyFilter = ALL) -> list[str]:
-    return [view.key.key_id for view in desk.inventory.keys(wanted, PageRequest()).items]
+async def ids(desk: Desk, wanted: KeyFilter = ALL) -> list[str]:
+    return [view.key.key_id for view in (await desk.inventory.keys(wanted, PageRequest())).items]
 
 
 async def test_keys_come_by_provider_and_id() -> None:
     desk = await a_desk(a_key("b"), a_key("a"), a_key("z", "groq"))
-    assert ids(desk) == ["z", "a", "b"]
+    assert await ids(desk) == ["z", "a", "b"]
 
 
 async def test_every_filter_that_is_set_must_match() -> None:
-    tenants = a_key("t", provenance=Provenance.TENANT, owner="acme")
     bad = a_key("bad")
-    desk = await a_desk(a_key("good"), bad, tenants, a_key("g", "groq"))
+    desk = await a_desk(a_key("good"), bad, a_key("g", "groq"))
+    await desk.keep("t")
     await desk.fail(whole(bad), Family.CREDENTIAL)
-    assert ids(desk, KeyFilter(provider="openai")) == ["bad", "good", "t"]
-    assert ids(desk, KeyFilter(provenance=Provenance.TENANT)) == ["t"]
-    assert ids(desk, KeyFilter(state=KeyState.QUARANTINED)) == ["bad"]
-    assert ids(desk, KeyFilter("groq", Provenance.SYSTEM, KeyState.QUARANTINED)) == []
+    assert await ids(desk, KeyFilter(provider="openai")) == ["bad", "good", "t"]
+    assert await ids(desk, KeyFilter(provenance=Provenance.TENANT)) == ["t"]
+    assert await ids(desk, KeyFilter(state=KeyState.QUARANTINED)) == ["bad"]
+    assert await ids(desk, KeyFilter("groq", Provenance.SYSTEM, KeyState.QUARANTINED)) == []
 
 
 async def test_keys_that_come_and_go_move_no_other_to_another_page() -> None:
     keys = [a_key(f"k{number}") for number in range(6)]
     desk = await a_desk(*keys)
-    first = desk.inventory.keys(ALL, PageRequest(3))
+    first = await desk.inventory.keys(ALL, PageRequest(3))
     desk.source.keys = (a_key("a-new-one"), *keys[1:])
     await desk.core.refreshing.refresh()
-    second = desk.inventory.keys(ALL, PageRequest(3, first.next_token))
+    second = await desk.inventory.keys(ALL, PageRequest(3, first.next_token))
     assert [view.key.key_id for view in first.items] == ["k0", "k1", "k2"]
     assert [view.key.key_id for view in second.items] == ["k3", "k4", "k5"]
     assert second.next_token == ""
@@ -51,22 +57,24 @@ async def test_keys_that_come_and_go_move_no_other_to_another_page() -> None:
 
 async def test_a_token_is_bound_to_its_list_and_filters() -> None:
     desk = await a_desk(a_key("k1"), a_key("k2"))
-    token = desk.inventory.keys(ALL, PageRequest(1)).next_token
+    token = (await desk.inventory.keys(ALL, PageRequest(1))).next_token
     for wrong in (token[:-2], token + "x", "x", "é", "A" * 5000):
         with pytest.raises(PageTokenInvalidError):
-            desk.inventory.keys(ALL, PageRequest(1, wrong))
+            await desk.inventory.keys(ALL, PageRequest(1, wrong))
     with pytest.raises(PageTokenInvalidError):
-        desk.inventory.keys(KeyFilter(provider="openai"), PageRequest(1, token))
+        await desk.inventory.keys(KeyFilter(provider="openai"), PageRequest(1, token))
     with pytest.raises(PageTokenInvalidError):
         await desk.inventory.events(EventFilter(), PageRequest(1, token))
 
 
 async def test_a_page_has_a_hundred_entries_unless_asked_otherwise_and_a_thousand_at_most() -> None:
     desk = await a_desk(*(a_key(f"k{number}") for number in range(1001)))
-    sizes = [len(desk.inventory.keys(ALL, PageRequest(size)).items) for size in (0, 7, 10**6)]
+    sizes = [
+        len((await desk.inventory.keys(ALL, PageRequest(size))).items) for size in (0, 7, 10**6)
+    ]
     assert sizes == [100, 7, 1000]
     with pytest.raises(InvalidFieldError):
-        desk.inventory.keys(ALL, PageRequest(-1))
+        await desk.inventory.keys(ALL, PageRequest(-1))
 
 
 async def test_a_key_shows_the_circuits_over_it_and_its_account_of_its_present_revision() -> None:
@@ -76,7 +84,7 @@ async def test_a_key_shows_the_circuits_over_it_and_its_account_of_its_present_r
     await desk.fail(billed(key), Family.QUOTA)
     await desk.fail(whole(a_key("k1", revision="old")), Family.CREDENTIAL)
     await desk.fail(whole(a_key("k2")), Family.CREDENTIAL)
-    view = desk.inventory.key("k1")
+    view = await desk.inventory.key("k1")
     assert view.state is KeyState.EXHAUSTED
     assert view.source == "fake"
     assert {circuit.record.scope for circuit in view.circuits} == {on_model(key), billed(key)}
@@ -85,9 +93,9 @@ async def test_a_key_shows_the_circuits_over_it_and_its_account_of_its_present_r
 async def test_unknown_names_are_faults() -> None:
     desk = await a_desk(a_key("k1"))
     with pytest.raises(KeyUnknownError):
-        desk.inventory.key("k9")
+        await desk.inventory.key("k9")
     with pytest.raises(ProviderUnknownError):
-        ids(desk, KeyFilter(provider="opnai"))
+        await ids(desk, KeyFilter(provider="opnai"))
 
 
 async def test_events_come_latest_first_and_new_ones_do_not_shift_the_pages() -> None:
@@ -113,3 +121,96 @@ async def test_events_are_filtered_by_provider_and_time() -> None:
     assert event.kind == "key_disabled"
     other = EventFilter(provider="openai", since=desk.clock.now())
     assert (await desk.inventory.events(other, PageRequest())).items == ()
+
+
+async def a_shelf(*keys: Key, tenants: int = 0) -> Desk:
+    """System keys, and one key of each tenant, none of them at hand."""
+    desk = await a_desk(*keys, tenancy=Tenancy(cache_size=0))
+    for number in range(tenants):
+        await desk.keep(f"k{number:02}5", f"tenant-{number}")
+    return desk
+
+
+async def test_tenants_keys_come_in_their_place_among_system_keys() -> None:
+    desk = await a_shelf(*(a_key(f"k{number:02}") for number in range(9)), tenants=7)
+    every = await ids(desk)
+    assert every == sorted(every)
+    assert len(every) == 16
+    for size in (1, 2, 3, 7):
+        token, seen = "", list[str]()
+        while True:
+            page = await desk.inventory.keys(ALL, PageRequest(size, token))
+            seen += [view.key.key_id for view in page.items]
+            assert len(page.items) == size or not page.next_token
+            token = page.next_token
+            if not token:
+                break
+        assert seen == every
+
+
+async def test_keys_are_filtered_by_their_tenant() -> None:
+    desk = await a_shelf(a_key("s1"), tenants=3)
+    assert await ids(desk, KeyFilter(tenant="tenant-1")) == ["k015"]
+    assert await ids(desk, KeyFilter(tenant="nobody")) == []
+    assert await ids(desk, KeyFilter(provenance=Provenance.SYSTEM)) == ["s1"]
+    assert await ids(desk, KeyFilter(provenance=Provenance.SYSTEM, tenant="tenant-1")) == []
+
+
+async def test_a_page_costs_a_page_however_many_keys_there_are() -> None:
+    desk = await a_shelf(tenants=60)
+    desk.store.pages = 0
+    page = await desk.inventory.keys(ALL, PageRequest(10))
+    assert len(page.items) == 10
+    assert desk.store.pages == 1
+
+
+async def test_a_page_of_a_rare_state_is_short_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inventory, "MAX_SCANNED", 20)
+    desk = await a_shelf(tenants=50)
+    await desk.administration.disable_key("ops", "k455", "")
+    token, pages = "", list[int]()
+    while not pages or token:
+        page = await desk.inventory.keys(KeyFilter(state=KeyState.DISABLED), PageRequest(5, token))
+        pages.append(len(page.items))
+        token = page.next_token
+    assert pages == [0, 0, 1]
+
+
+async def test_a_tenants_key_that_is_not_at_hand_is_shown_as_it_would_be() -> None:
+    desk = await a_shelf(tenants=1)
+    async with desk.core.tenants.using("tenant-0"):
+        key = desk.core.keyring.key("k005")
+    await desk.fail(whole(key), Family.CREDENTIAL)
+    assert desk.core.keyring.find("k005") is None
+    view = await desk.inventory.key("k005")
+    assert (view.state, view.source, view.key.owner) == ("quarantined", "database", "tenant-0")
+    assert view.created_at == desk.clock.now()
+    assert [(one.revision, one.stage) for one in view.revisions] == [(key.revision, Stage.IN_USE)]
+
+
+async def test_without_the_store_only_what_is_at_hand_is_shown() -> None:
+    desk = await a_desk(a_key("s1"))
+    await desk.keep("t1")
+    await desk.keep("t2", "other")
+    desk.core.tenants.doubt("other")
+    desk.store.is_down = True
+    assert (await desk.inventory.key("s1")).state is KeyState.HEALTHY
+    view = await desk.inventory.key("t1")
+    assert (view.state, view.created_at) == (KeyState.HEALTHY, None)
+    for call in (desk.inventory.key("t2"), desk.inventory.keys(ALL, PageRequest())):
+        with pytest.raises(StoreUnavailableError):
+            await call
+    assert await ids(desk, KeyFilter(provenance=Provenance.SYSTEM)) == ["s1"]
+
+
+async def test_without_the_sealing_key_tenants_keys_are_shown_as_unreadable() -> None:
+    desk = await a_desk()
+    await desk.keep("t1")
+    closed = await a_desk(a_key("s1"), store=desk.store, sealer=ClosedSealer("it is missing"))
+    page = await closed.inventory.keys(ALL, PageRequest())
+    states = {view.key.key_id: view.state for view in page.items}
+    assert states == {"s1": KeyState.HEALTHY, "t1": KeyState.UNREADABLE}
+    assert await closed.leased_for("acme") == "TENANT_KEY_UNUSABLE"
+    assert await closed.leased_for("other") == "s1"

@@ -42,7 +42,7 @@ async def test_an_explanation_agrees_with_the_acquire_that_follows(seed: int) ->
 
 async def agree(desk: Desk, request: AcquireRequest) -> None:
     """Explain, acquire, compare; leases are kept, so that slots and trials run out."""
-    explained = desk.explain.acquire("gateway", request)
+    explained = await desk.explain.acquire("gateway", request)
     answer = await desk.lease(request)
     keys = {entry.key.key_id: entry for entry in explained.upstreams[-1].keys}
     leasable = {key_id for key_id, entry in keys.items() if entry.is_leasable}

@@ -24,7 +24,7 @@ def named(model: RunnableModel) -> tuple[str, str, int]:
 
 async def test_configured_and_listed_models_come_by_provider_and_name() -> None:
     desk = await a_desk(a_key("k1"), a_key("k2"), a_key("g1", "groq"))
-    desk.core.keyring.note_listed("openai", ["gpt-zero"])
+    desk.core.keyring.models.note_listed("openai", ["gpt-zero"])
     assert await models(desk) == [
         ("groq", "llama", 1),
         ("openai", "gpt-4o", 2),
@@ -36,7 +36,7 @@ async def test_configured_and_listed_models_come_by_provider_and_name() -> None:
 
 async def test_a_model_that_only_worked_once_is_not_shown_to_others() -> None:
     desk = await a_desk(a_key("k1"))
-    desk.core.keyring.note_worked("openai", "ft:acme-secret")
+    desk.core.keyring.models.note_worked("openai", "ft:acme-secret")
     assert [model for _, model, _ in await models(desk)] == ["gpt-4o", "gpt-mini"]
 
 
@@ -59,7 +59,7 @@ async def test_a_key_without_free_slots_does_not_count() -> None:
 
 async def test_pages_hold_every_model_once() -> None:
     desk = await a_desk(a_key("k1"))
-    desk.core.keyring.note_listed("openai", [f"m{number}" for number in range(5)])
+    desk.core.keyring.models.note_listed("openai", [f"m{number}" for number in range(5)])
     token, seen = "", []
     for _ in range(4):
         page = await desk.runnable.page("gateway", "", "", PageRequest(2, token))

@@ -192,6 +192,7 @@ async def test_a_lease_on_a_secret_that_was_rotated_away_is_told_so() -> None:
     held = await house.lease()
     await quarantine(house, held)
     await house.has_keys(replace(KEY, revision="new"))
+    await house.probe()
     answer = await house.report(held, BAD_KEY, keep_lease=True)
     assert answer.lease_state is LeaseState.KEY_UNUSABLE
     with pytest.raises(KeyUnusableError, match="removed"):

@@ -10,7 +10,7 @@ from broker.core.words import Provenance
 from broker.services.errors import LeaseUnknownError
 from broker.services.pacing import SWEEP_ABOVE, LeaseQuotas, Pacing
 from broker.services.tokens import Tokens, member_of
-from broker.services.usage import MAX_USES, USES_S, Usage
+from broker.services.usage import MAX_SUCCEEDED, MAX_USES, USES_S, Usage
 from tests.fakes import START
 from tests.unit.services.house import GATEWAY, OTHER
 
@@ -61,6 +61,36 @@ def test_the_use_that_is_forgotten_is_the_one_longest_ago() -> None:
         usage.note(replace(LEASE, key_id=f"k{number}"), START + number)
     assert usage.does_use("gateway", "openai", "k", "", START + MAX_USES / 10)
     assert not usage.does_use("gateway", "openai", "k0", "", START)
+
+
+def test_a_success_is_remembered_of_the_provider_and_of_a_system_keys_revision() -> None:
+    usage = Usage()
+    usage.note_success(LEASE, START)
+    usage.note_success(replace(LEASE, key_id="t", provenance=Provenance.TENANT), START + 1)
+    assert usage.last_success("openai") == START + 1
+    assert usage.succeeded_at("k", "r") == START
+    assert usage.succeeded_at("k", "other") is None
+    assert usage.succeeded_at("t", "r") is None
+
+
+def test_of_successes_the_latest_are_remembered() -> None:
+    usage = Usage()
+    for number in range(MAX_SUCCEEDED):
+        usage.note_success(replace(LEASE, key_id=f"k{number}"), START)
+    usage.note_success(replace(LEASE, key_id="k0"), START + 1)
+    usage.note_success(LEASE, START + 1)
+    assert usage.succeeded_at("k0", "r") == START + 1
+    assert usage.succeeded_at("k1", "r") is None
+
+
+def test_a_model_is_in_use_while_it_was_leased_lately() -> None:
+    usage = Usage()
+    usage.note(LEASE, START)
+    mini = replace(LEASE, upstream=Upstream("openai", "", "mini"), principal="other")
+    usage.note(mini, START + 10)
+    usage.note(replace(LEASE, upstream=Upstream("groq", "", "llama")), START + 10)
+    assert usage.models_in_use("openai", START) == {"gpt-4o", "mini"}
+    assert usage.models_in_use("openai", START + 5) == {"mini"}
 
 
 # --- Quotas -----------------------------------------------------------------------------------

@@ -219,6 +219,7 @@ async def test_a_secret_that_was_rotated_during_its_claim_is_not_leased() -> Non
     call = asyncio.create_task(house.acquire())
     await settle()
     await house.has_keys(replace(CAPPED, revision="new"))
+    await house.probe()
     claims.go_on()
     answer = await call
     assert isinstance(answer, Grant)

@@ -6,14 +6,14 @@ from tests.unit.services.status_given import a_desk, a_key, whole
 
 
 async def test_every_state_of_every_provider_is_told_also_when_no_key_is_in_it() -> None:
-    keys = [a_key("k1"), a_key("k2"), a_key("t1", provenance=Provenance.TENANT, owner="acme")]
+    keys = [a_key("k1"), a_key("k2"), a_key("k3")]
     desk = await a_desk(*keys)
     await desk.fail(whole(keys[0]), Family.CREDENTIAL)
     desk.clock.advance(7)
     core = desk.core
     taken = Gauges(core.keyring, core.health, core.marks, core.refreshing, desk.clock).take()
     assert taken.states[0] == "healthy"
-    assert len(taken.pool_keys) == 12
+    assert len(taken.pool_keys) == 14
     assert taken.pool_keys["openai", "quarantined"] == 1
     assert taken.pool_keys["openai", "healthy"] == 2
     assert taken.pool_keys["groq", "healthy"] == 0

@@ -4,6 +4,7 @@ from broker.core.facts import CircuitCleared
 from broker.core.scope import Upstream, upstream_scope
 from broker.core.words import DenialReason, Family, State
 from broker.services.health import MAX_STRANGERS
+from broker.services.rotating import DRAIN_S
 from tests.unit.services.answers import (
     BAD_KEY,
     FAULT,
@@ -95,6 +96,9 @@ async def test_strange_circuits_are_few_and_the_oldest_go_first() -> None:
 async def test_strange_circuits_go_with_the_revision() -> None:
     house = await a_house(KEY)
     await house.call(NO_MODEL, STRANGE)
+    await house.has_keys(a_key("k", revision="new"))
+    await house.probe()
+    house.clock.advance(DRAIN_S)
     await house.has_keys(a_key("k", revision="new"))
     assert list(house.core.health.circuits()) == []
     await house.lease(STRANGE)

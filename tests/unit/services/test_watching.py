@@ -95,10 +95,16 @@ async def test_an_endpoint_that_opens_is_dead_for_its_own_keys_and_no_others() -
     assert news == death(DeathCause.UPSTREAM_OPEN, "gpt-4o", far)
 
 
-async def test_a_key_that_is_gone_or_has_another_secret_is_dead() -> None:
+async def test_a_secret_is_dead_when_it_has_drained_and_a_key_when_it_is_gone() -> None:
     house, watcher = await watching(KEY)
-    await house.has_keys(replace(KEY, revision="new"))
+    new = replace(KEY, revision="new")
+    await house.has_keys(new)
+    await house.probe()
+    assert await watcher.heard() == []
+    await house.tick(600)
+    await house.has_keys(new)
     assert await watcher.heard() == [death(DeathCause.REMOVED)]
+    await house.lease()
     await house.has_keys()
     assert await watcher.heard() == [Death(DeathCause.REMOVED, "openai", "k")]
 

@@ -1,0 +1,99 @@
+"""From keys as they are stored to keys that can be leased: their secrets opened."""
+
+from collections.abc import Iterable, Iterator
+
+from broker.core.key import Key
+from broker.core.revisions import HeldKey, Revision
+from broker.core.sealed import Binding
+from broker.core.secret import Secret
+from broker.core.words import Provenance
+from broker.ports.clock import Clock
+from broker.ports.errors import SealBrokenError, SealClosedError
+from broker.ports.key_store import StoredKey, StoredRevision
+from broker.ports.sealer import Sealer
+from broker.services.journal import Journal
+
+MAX_TOLD = 10_000
+"""Revisions remembered as told: a broken secret is read again and again."""
+
+
+class Opening:
+    """Opens what the sealer sealed; what does not open is told once and left out."""
+
+    def __init__(self, sealer: Sealer, journal: Journal, clock: Clock) -> None:
+        self._sealer = sealer
+        self._journal = journal
+        self._clock = clock
+        self._told: set[tuple[str, str, bytes]] = set()
+
+    async def read(self, stored: StoredKey) -> HeldKey | None:
+        """A stored key with all its revisions that open, or None when none does."""
+        revisions = [
+            Revision(
+                key=described(stored, revision, secret),
+                authenticated_at=revision.authenticated_at,
+                draining_since=since,
+            )
+            for revision, since in _with_draining(stored.revisions)
+            if (secret := await self.open(stored, revision)) is not None
+        ]
+        return HeldKey.loaded(revisions) if revisions else None
+
+    async def open(self, stored: StoredKey, revision: StoredRevision) -> Secret | None:
+        """The secret of one revision, or None where it does not open."""
+        binding = Binding(stored.tenant, stored.provider, stored.key_id, revision.revision)
+        try:
+            return await self._sealer.open(revision.sealed, binding)
+        except SealClosedError:
+            return None  # told by the sealer's fault, once for all keys
+        except SealBrokenError:
+            self._tell(stored, revision)
+            return None
+
+    def _tell(self, stored: StoredKey, revision: StoredRevision) -> None:
+        name = (stored.key_id, revision.revision, revision.sealed.ciphertext[-16:])
+        if name in self._told:
+            return
+        if len(self._told) >= MAX_TOLD:
+            self._told.clear()
+        self._told.add(name)
+        self._journal.record(
+            "key_unreadable",
+            stored.provider,
+            self._clock.now(),
+            f"{stored.key_id}: its sealed secret does not open; rotate or delete the key",
+            key_id=stored.key_id,
+            attributes={"revision": revision.revision, "tenant": stored.tenant},
+        )
+
+
+def described(
+    stored: StoredKey, revision: StoredRevision | None = None, secret: Secret | None = None
+) -> Key:
+    """One revision of a stored key, the newest if none is given; without secret it only shows."""
+    settings, revision = stored.settings, revision or stored.revisions[0]
+    return Key(
+        key_id=stored.key_id,
+        revision=revision.revision,
+        provider=stored.provider,
+        secret=secret or Secret(""),
+        provenance=Provenance.TENANT,
+        owner=stored.tenant,
+        models=settings.models,
+        weight=settings.weight,
+        priority=settings.priority,
+        limits=settings.limits,
+        account=settings.account,
+        expires_at=settings.expires_at,
+        base_url=settings.base_url,
+    )
+
+
+def _with_draining(
+    revisions: Iterable[StoredRevision],
+) -> Iterator[tuple[StoredRevision, float | None]]:
+    """Each revision, and since when it drains: those older than one that worked do."""
+    since: float | None = None
+    for revision in revisions:
+        yield revision, since
+        since = since if since is not None else revision.authenticated_at
