@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from broker.cli.exits import MEANINGS
 from broker.config import Settings
 from broker.config.settings import variable
 from broker.core.circuit import TRANSITIONS, Action, Event
@@ -72,6 +73,11 @@ def _denials() -> str:
     return _table(["reason", "retry_delay", "action", "what to do"], rows)
 
 
+def _exits() -> str:
+    """What the command's exit codes mean."""
+    return _table(["code", "means"], ([str(int(code)), said] for code, said in MEANINGS.items()))
+
+
 def _settings() -> str:
     """Every setting: name, default, meaning."""
     rows = (
@@ -97,6 +103,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "states": _states,
     "verdicts": _verdicts,
     "denials": _denials,
+    "exits": _exits,
     "settings": _settings,
 }
 

@@ -18,6 +18,7 @@ from broker.edge.bearer import BearerTokens
 from broker.edge.grpc.auth import LEASE_SERVICE
 from broker.edge.grpc.server import GrpcServer, Service
 from broker.edge.listen import Address
+from broker.services.boot import BootPolicy
 from keybroker.v1 import key_pb2, lease_pb2, lease_pb2_grpc
 
 KEYS = 100
@@ -71,12 +72,13 @@ async def serve_real() -> None:
     env_file = Path(tempfile.mkdtemp()) / ".env"
     env_file.touch()
     settings = Settings(
+        database="memory",
         grpc_listen="127.0.0.1:0",
         http_listen="",
-        boot_probe="off",
+        boot_probe=BootPolicy.OFF,
         env_file=env_file,
     )
-    app = build(settings, environ=environ)
+    app = await build(settings, environ=environ)
     await app.start()
     print(app.grpc_port, flush=True)
     await asyncio.Event().wait()
