@@ -198,7 +198,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
             "PROVIDERS": json.dumps(providers),
         }
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-X", "dev", "-m", "broker"),
+            *(sys.executable, "-X", "dev", "-m", "broker", "serve"),
             stdout=asyncio.subprocess.PIPE,
             stderr=stack.enter_context((tmp_path / "stderr").open("wb")),
             cwd=tmp_path,

@@ -17,8 +17,10 @@ CALLERS = 40
 
 async def test_calls_in_line_were_cancelled_instead_of_refused() -> None:
     """Every caller calls on until it is told to go elsewhere, and is told so in words."""
-    settings = Settings(grpc_listen="127.0.0.1:0", http_listen="", drain_seconds=5.0)
-    app = build(settings, sources=[FakeKeySource([a_key("k1")])], prober=FakeProber())
+    settings = Settings(
+        database="memory", grpc_listen="127.0.0.1:0", http_listen="", drain_seconds=5.0
+    )
+    app = await build(settings, sources=[FakeKeySource([a_key("k1")])], prober=FakeProber())
     await app.start()
     told: Counter[grpc.StatusCode] = Counter()
     async with AsyncExitStack() as stack:
