@@ -1,6 +1,7 @@
 """Keys, leases and facts as the tests of the core need them; `replace` varies the rest."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from broker.core.circuit import Circuit
@@ -198,3 +199,9 @@ class Story:
         """The state of a circuit now; no record means closed."""
         record = self.find(family, scope)
         return record.standing(self.now).state if record else State.CLOSED
+
+
+def a_revision(name: str, **settled: float) -> Key:
+    """A revision of the key "k"; its secret has its name."""
+    key = Key("k", name, PROVIDER, Secret(f"sk-{name}"), Provenance.SYSTEM)
+    return replace(key, weight=settled.get("weight", 1.0))
