@@ -20,8 +20,13 @@ from broker.core.words import TransportError
 from broker.services.classifying import Classified, Classifying
 from broker.services.keyring import Keyring
 
+MAX_TOLD: Final = 20
+
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 """A longer line is refused, so that no input fills the memory."""
+
+GENERIC: Final = "openai_compatible"
+"""The dialect of whatever is not known: most gateways and providers speak it."""
 
 app = new_app()
 
@@ -48,9 +53,10 @@ def classify(
         typer.Option(
             "--else",
             metavar="DIALECT",
-            help="Judge lines of unknown providers in this dialect, such as openai_compatible.",
+            help="The dialect of providers that are not known; '' refuses their lines.",
+            show_default=True,
         ),
-    ] = "",
+    ] = GENERIC,
 ) -> None:
     """Judge provider answers offline: JSON lines in, JSON lines out.
 
@@ -58,10 +64,10 @@ def classify(
     Reads   {"id", "provider", "http_status", "headers", "body", "transport_error"}
     Writes  {"id", "kind", "scope", "retry_after_s", "rule"}
 
-    The provider is a dialect of the catalogue, or one that the settings configure. Fields may be
-    null or missing, if only one of http_status and transport_error is there; others are ignored.
-    A bad line is told on standard error with its number, the rest goes on, and the command exits
-    with 2 in the end.
+    The provider is a dialect of the catalogue, or one that the settings configure; others are told
+    once each, and judged in the dialect of --else. Fields may be null or missing, if only one of
+    http_status and transport_error is there; others are ignored. A bad line is told on standard
+    error with its number, the rest goes on, and the command exits with 2 in the end.
     """  # noqa: D301 - the backspace keeps the help's lines as they are
     catalog = _catalog()
     dialects = _dialects(catalog)
@@ -74,15 +80,18 @@ def classify(
         note("Reading JSON lines from the terminal; Ctrl-D ends them.")
     judge = Classifying(Keyring({}), catalog)
     bad = total = 0
+    strangers: set[str] = set()
     for number, line in _lines(sys.stdin.buffer):
         total += 1
         try:
             row = _row(line)
-            found = judge.by_dialect(_dialect(row, dialects, else_dialect), _outcome(row))
+            dialect = _dialect(row, dialects, else_dialect)
+            found = judge.by_dialect(dialect, _outcome(row))
         except LineError as error:
             bad += 1
             note(f"line {number}: {error}")
         else:
+            _tell_stranger(row["provider"], dialect, dialects, strangers)
             verdict = _written(row.get("id"), found) | (_explanation(found) if explain else {})
             sys.stdout.write(f"{json.dumps(verdict)}\n")
             sys.stdout.flush()
@@ -133,6 +142,15 @@ def _dialect(row: Mapping[str, Any], dialects: Mapping[str, str], else_dialect: 
         problem = "is neither a dialect nor a configured provider"
         raise LineError(f"{name[:80]!r} {problem}; use one of {known}, or --else")
     return dialect
+
+
+def _tell_stranger(
+    provider: str, dialect: str, dialects: Mapping[str, str], told: set[str]
+) -> None:
+    """Say once of a provider that it is not known, as far as there are not too many of them."""
+    if provider not in dialects and provider not in told and len(told) < MAX_TOLD:
+        told.add(provider)
+        note(f"{provider[:80]!r} is no known provider: judged as {dialect}")
 
 
 def _written(row_id: object, found: Classified) -> dict[str, Any]:

@@ -64,7 +64,6 @@ def test_what_is_null_missing_or_in_another_form_is_understood(
         ("[1]", "is no JSON object"),
         ("[" * 100_000, "is not JSON"),
         (a_row(provider=None), "has no provider"),
-        (a_row(provider="nobody"), "'nobody' is neither a dialect nor"),
         (a_row(http_status="401"), "http_status is no number"),
         (a_row(http_status=True), "http_status is no number"),
         (a_row(http_status=7), "no HTTP status"),
@@ -119,11 +118,22 @@ def test_an_explanation_says_what_matched_and_what_it_does(keybroker: Keybroker)
     assert "The rule" in line["explanation"]
 
 
-def test_unknown_providers_can_be_judged_in_a_dialect(keybroker: Keybroker) -> None:
-    row = lines(a_row(provider="nobody"))
-    result = keybroker("classify", "--else", "openai_compatible", stdin=row)
+def test_unknown_providers_are_told_once_and_judged_in_the_generic_dialect(
+    keybroker: Keybroker,
+) -> None:
+    result = keybroker("classify", stdin=lines(a_row(provider="nobody"), a_row(provider="nobody")))
     assert result.code == Exit.OK
-    assert result.lines[0]["kind"] == "INVALID_CREDENTIAL"
+    assert [line["kind"] for line in result.lines] == ["INVALID_CREDENTIAL"] * 2
+    assert result.err == "'nobody' is no known provider: judged as openai_compatible\n"
+
+
+def test_the_dialect_of_unknown_providers_can_be_named(keybroker: Keybroker) -> None:
+    row = lines(a_row(provider="nobody"))
+    result = keybroker("classify", "--else", "groq", "--explain", stdin=row)
+    assert result.lines[0]["dialect"] == "groq"
+    refused = keybroker("classify", "--else", "", stdin=row)
+    assert refused.code == Exit.USAGE
+    assert "'nobody' is neither a dialect nor" in refused.err
     wrong = keybroker("classify", "--else", "klingon", stdin=row)
     assert wrong.code == Exit.USAGE
     assert "'klingon' is none of " in wrong.err
