@@ -77,6 +77,7 @@ path = "/list"
 authenticates = false
 [[rules]]
 name = "used-up"
+replaces = true
 kind = "RATE_LIMITED"
 fields = { code = ["used-up"] }
 examples = [{ status = 429, body = '{"fault": {"code": "used-up"}}' }]

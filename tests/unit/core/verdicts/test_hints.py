@@ -90,7 +90,8 @@ def test_headers_are_believed_within_reason(headers: dict[str, str], seconds: fl
     [
         (NO_REQUESTS, 9.0),
         ({"reset-requests": "9s", "left-requests": "3"}, None),
-        ({"reset-requests": "9s"}, None),
+        ({"reset-requests": "9s"}, 9.0),
+        ({"reset-requests": "9s", "reset-tokens": "1m", "left-tokens": "7"}, 9.0),
         (NO_REQUESTS | {"reset-tokens": "1m", "left-tokens": "0.0"}, 60.0),
         (NO_REQUESTS | {"reset-tokens": "1m", "left-tokens": "7"}, 9.0),
     ],
