@@ -52,8 +52,8 @@ class Body:
 
     `roots` are its JSON objects. `words` is the text when it is not JSON; `page` the text when it
     is HTML. `error_name` is the name that a client printed before the words. `close_code` is that
-    of a WebSocket, whose close frame says in words what no HTTP answer can (RFC 6455). `is_sound`
-    is False when JSON broke anywhere but at its end.
+    of a WebSocket, whose close frame says in words what no HTTP answer can (RFC 6455). `is_stream`
+    tells that the objects are events; `is_sound` is False when JSON broke anywhere but at its end.
     """
 
     roots: tuple[dict[str, object], ...] = ()
@@ -61,6 +61,7 @@ class Body:
     page: str = ""
     error_name: str = ""
     close_code: int | None = None
+    is_stream: bool = False
     is_sound: bool = True
 
 
@@ -159,5 +160,6 @@ def _read_events(text: str, needles: tuple[str, ...]) -> Body:
     bodies = [_read_json(line[len("data:") :].strip()) for line in lines[-MAX_EVENTS:]]
     return Body(
         roots=tuple(root for body in bodies for root in body.roots),
+        is_stream=True,
         is_sound=all(body.is_sound for body in bodies),
     )

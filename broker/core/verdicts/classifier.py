@@ -73,11 +73,16 @@ _NO_KEY_SCOPES: Final = frozenset(
 
 
 class _Reading(NamedTuple):
-    """What rules are asked about, and the verdict when none of them matches."""
+    """What rules are asked about, and the verdict when none of them matches.
+
+    `is_doubtful` tells that the body may begin with a caller's words, which may be a whole error
+    body: then it reaches no further than the request.
+    """
 
     body: Body
     status: int | None
     guess: Verdict
+    is_doubtful: bool = False
 
 
 def classify(dialect: Dialect, outcome: Outcome) -> Verdict:
@@ -98,6 +103,8 @@ def classify(dialect: Dialect, outcome: Outcome) -> Verdict:
         is_worded = answer.message.startswith(shelf.openings)
         for rule in shelf.rules:
             if rule.wording is not None and not is_worded:
+                continue
+            if reading.is_doubtful and rule.scope is not ScopeKind.REQUEST:
                 continue
             if _matches(rule, outcome, answer, reading.body.page):
                 return _rule_verdict(dialect, outcome, rule, answer, reading.body)
@@ -125,7 +132,15 @@ def _read_failure(outcome: Outcome) -> _Reading:
             body = Body()  # where no answer came, words are the client's own
     if body.error_name and status not in PROVIDER_STATUSES:
         body = replace(body, error_name="")  # a parameter may be named like an error
-    return _Reading(body, status, guess)
+    is_whole = body.is_sound and not body.is_stream
+    return _Reading(body, status, guess, is_doubtful=not is_whole and _is_provoked(status))
+
+
+def _is_provoked(status: int | None) -> bool:
+    """Whether an answer is about what the caller sent; what is gone (410) was not looked at."""
+    if status is None or status // 100 != 4:
+        return False
+    return status not in PROVIDER_STATUSES and status != 410
 
 
 def _error_in_success(dialect: Dialect, outcome: Outcome) -> Body | None:
