@@ -3,6 +3,7 @@
 import gc
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 
 from broker.catalog.loader import load_catalog
@@ -20,6 +21,7 @@ from broker.core.selection import choose
 from broker.core.verdicts.classifier import classify
 from broker.core.words import Evidence, Family, Kind, Provenance
 from tests.benchmarks.measure import Figure, microseconds
+from tests.hostile import HOSTILE_BODIES
 
 NOW = 1_750_000_000.0
 POOL_SIZES = (3, 100, 10_000)
@@ -31,12 +33,22 @@ BODY = (
     b'"param": null, "code": "invalid_api_key"}}'
 )
 
+UNKNOWN = (
+    b'{"error": {"message": "Requests per minute limit of the model was reached. Please try again '
+    b'in 12s.", "type": "unheard_of", "param": null, "code": "never_seen"}}'
+)
+"""No rule of any dialect matches, so that all of them are tried."""
+
 
 def core_figures() -> Iterator[Figure]:
     """All figures that need no server."""
     for size in POOL_SIZES:
         yield Figure(f"decisions_{size}_keys", 1e6 / _decision_us(size), "1/s")
     yield Figure("classify_error", _classify_us(Outcome(http_status=401, body=BODY)), "us")
+    yield Figure("classify_error_slowest_dialect", _slowest_us(Outcome(429, body=UNKNOWN)), "us")
+    hostile = max(_classify_us(Outcome(429, body=body)) for body in HOSTILE_BODIES.values())
+    yield Figure("classify_hostile_16_kib", hostile, "us")
+    yield Figure("load_catalog", microseconds(load_catalog) / 1_000.0, "ms")
     yield Figure("classify_success", _classify_us(Outcome(http_status=200)), "us")
     yield Figure("fold_fact", _fold_us(), "us")
     yield Figure("bytes_per_troubled_scope", _bytes_per_scope(), "B")
@@ -72,6 +84,13 @@ def _decision_us(size: int) -> float:
 def _classify_us(outcome: Outcome) -> float:
     dialect = load_catalog()["openai"]
     return microseconds(lambda: classify(dialect, outcome))
+
+
+def _slowest_us(outcome: Outcome) -> float:
+    return max(
+        microseconds(partial(classify, dialect, outcome), rounds=5)
+        for dialect in load_catalog().values()
+    )
 
 
 def _fold_us() -> float:

@@ -12,6 +12,9 @@ from broker.core.verdicts.repair import repair
 MAX_EVENTS: Final = 8
 """How many error events of a stream are read, from its end: the error is the last thing said."""
 
+MAX_LINES: Final = 512
+"""How many lines of a stream are looked at, from its end."""
+
 MAX_ROOTS: Final = 8
 """How many elements of a top-level array are read, from its end."""
 
@@ -152,14 +155,14 @@ def _objects(value: object) -> tuple[dict[str, object], ...]:
 
 def _read_events(text: str, needles: tuple[str, ...]) -> Body:
     marks = ("error", "fail", *needles)
-    lines = [
-        line
-        for line in text.splitlines()
-        if line.startswith("data:") and any(mark in line for mark in marks)
-    ]
-    bodies = [_read_json(line[len("data:") :].strip()) for line in lines[-MAX_EVENTS:]]
+    bodies: list[Body] = []
+    for line in reversed(text.splitlines()[-MAX_LINES:]):
+        if line.startswith("data:") and any(mark in line for mark in marks):
+            bodies.append(_read_json(line[len("data:") :].strip()))
+            if len(bodies) == MAX_EVENTS:
+                break
     return Body(
-        roots=tuple(root for body in bodies for root in body.roots),
+        roots=tuple(root for body in reversed(bodies) for root in body.roots),
         is_stream=True,
         is_sound=all(body.is_sound for body in bodies),
     )

@@ -9,7 +9,7 @@ from broker.core.verdicts.cuttext import CutText
 MAX_DEPTH: Final = 24
 """Error bodies nest about eight deep; deeper text is not one."""
 
-MAX_VALUES: Final = 300
+MAX_VALUES: Final = 150
 """Bounds the time that a hostile body costs; errors stand in the first few dozen values."""
 
 _SPACE = re.compile(r"\s*+")
@@ -160,6 +160,8 @@ class _Reader:
 
 
 def _unescape(inner: str) -> str:
+    if "\\" not in inner:
+        return inner
     try:
         text = json.loads(f'"{inner}"', strict=False)
     except ValueError:
