@@ -147,8 +147,8 @@ def test_a_text_that_is_too_long_for_a_code_is_none() -> None:
 
 
 def test_of_many_error_bodies_a_bounded_number_is_looked_at() -> None:
-    roots: tuple[dict[str, object], ...] = ({"error": {"code": "a"}},) * (MAX_ANSWERS + 1)
-    assert len(answers(SITES, Body(roots=roots))) == MAX_ANSWERS
+    root: dict[str, object] = {"error": {"code": "a"}}
+    assert len(answers(SITES, Body(roots=(root,) * (MAX_ANSWERS + 1)))) == MAX_ANSWERS
     assert [answer.message for answer in answers(SITES, Body())] == [""]
 
 
