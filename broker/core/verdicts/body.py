@@ -28,6 +28,7 @@ _CLIENT_PREFIX = re.compile(
     r"|Error code: \d{3} - "  # openai-python, anthropic-python
     r"|status_code: \d{3}, body: "  # cohere-python
     r"|got status: \d{3}(?: [A-Za-z]{1,20}){0,4}\. "  # @google/generative-ai
+    r"|\[(?=API Error: )"
     r"|API error \(status \d{3}[A-Za-z ]{0,40}\): (?:[a-z-]{1,40}: )?"
     r"|(?:Failed to authenticate\. )?(?:API|Codex|LLM) error:? (?:\d{3,5}:? )?"  # agents
     r"|\d{3} status code \([^()\n]{0,40}\)\s{1,2}"

@@ -108,6 +108,7 @@ def test_no_bytes_break_it(data: bytes, is_cut: bool) -> None:  # noqa: FBT001 -
         ("[400] Too long", "Too long"),
         ("401 Unauthorized. No token", "Unauthorized. No token"),
         ("LLM error 1310: Limit", "Limit"),
+        ("[API Error: Limit", "Limit"),
         ("Failed to authenticate. API Error: 401 No", "No"),
         ("API error (status 403 Forbidden): permission-denied: No", "No"),
         ('"404 page not found"', "404 page not found"),
