@@ -30,12 +30,16 @@ CALLERS_FIELDS: Final = frozenset({"param"})
 """Fields that name what a caller sent: such a name alone opens nothing."""
 
 
-def rule_faults(rule: RuleTable, field_names: frozenset[str]) -> Iterator[str]:
-    """What is wrong with a rule of a dialect whose errors have the fields `field_names`."""
+def rule_faults(rule: RuleTable, field_names: frozenset[str] | None) -> Iterator[str]:
+    """What is wrong with a rule of a dialect whose errors have the fields `field_names`.
+
+    None: nobody knows them yet, as another part of the file cannot be read.
+    """
     texts = rule.starts or rule.whole
     if not (rule.status or rule.fields or rule.headers or texts or rule.page):
         yield "a rule without a condition matches every answer"
-    for name in sorted(rule.fields.keys() - field_names):
+    unknown = rule.fields.keys() - field_names if field_names is not None else frozenset()
+    for name in sorted(unknown):
         yield f"no field is named {name!r} in [errors.fields]"
     if rule.page and (texts or rule.fields):
         yield "a page has neither fields nor a message"

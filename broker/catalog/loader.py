@@ -63,15 +63,31 @@ def parse_files(texts: Mapping[str, str]) -> tuple[dict[str, DialectFile], list[
     files, faults = {}, []
     for name, text in texts.items():
         try:
-            files[name] = DialectFile.model_validate(tomllib.loads(text))
+            tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             faults.append(f"{name}: {error}")
+            continue
+        try:
+            files[name] = DialectFile.model_validate(tables)
         except ValidationError as error:
             faults.extend(
                 f"{name}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
                 for fault in error.errors()
             )
+            faults.extend(f"{name}: {fault}" for fault in _faults_of_readable_rules(tables))
     return files, faults
+
+
+def _faults_of_readable_rules(tables: Mapping[str, object]) -> Iterator[str]:
+    """The laws that rules break in a file of which another part cannot be read."""
+    rules = tables.get("rules")
+    for number, table in enumerate(rules if isinstance(rules, list) else ()):
+        try:
+            rule = RuleTable.model_validate(table)
+        except ValidationError:
+            continue
+        for fault in rule_faults(rule, None):
+            yield f"rules.{number} ({rule.name}): {fault}"
 
 
 def _line_of_descent(name: str, files: Mapping[str, DialectFile]) -> list[str] | None:

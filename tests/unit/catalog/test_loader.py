@@ -213,3 +213,16 @@ def test_a_free_call_is_not_inherited_by_another_base_url() -> None:
 def test_a_printed_name_goes_into_a_field_that_there_is() -> None:
     (fault,) = faults_of(acme=ACME.replace('error_name = "code"', 'error_name = "kind"'))
     assert fault == "acme: errors.error_name: no field is named 'kind'"
+
+
+def test_a_poisonous_rule_is_told_beside_what_cannot_be_read() -> None:
+    broken = ACME.replace("hour = 5", "hour = 99").replace("[429]", "[400]")
+    broken = broken.replace('kind = "QUOTA_EXHAUSTED"', 'kind = "MONEY"')
+    faults = faults_of(acme=broken)
+    places = ["acme: resets.hour", "acme: rules.1.kind", "acme: rules.0 (in-words)"]
+    assert [fault[: len(place)] for fault, place in zip(faults, places, strict=True)] == places
+
+
+def test_rules_that_are_no_list_are_one_fault() -> None:
+    (fault,) = faults_of(acme='title = "A"\nrules = 7')
+    assert fault.startswith("acme: rules: ")
