@@ -137,10 +137,8 @@ def _read_failure(outcome: Outcome) -> _Reading:
 
 
 def _is_provoked(status: int | None) -> bool:
-    """Whether an answer is about what the caller sent; what is gone (410) was not looked at."""
-    if status is None or status // 100 != 4:
-        return False
-    return status not in PROVIDER_STATUSES and status != 410
+    """Whether an answer is about what the caller sent."""
+    return status is not None and status // 100 == 4 and status not in PROVIDER_STATUSES
 
 
 def _error_in_success(dialect: Dialect, outcome: Outcome) -> Body | None:

@@ -12,7 +12,9 @@ MAX_DEPTH: Final = 24
 MAX_VALUES: Final = 150
 """Bounds the time that a hostile body costs; errors stand in the first few dozen values."""
 
-_SPACE = re.compile(r"\s*+")
+_SPACE = re.compile(r"(?:\s|…|\.{3})*+")
+"""White space, and what people put where they left something out."""
+
 _SCALAR = re.compile(r"[-+.\w]++")
 _STRINGS = {
     '"': re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL),
@@ -71,7 +73,8 @@ class _Reader:
     def finish(self) -> None:
         """Take words after a whole value for a fault: what began may have been an echo."""
         if not self.is_stopped:
-            self._stop()
+            self.is_stopped = True
+            self.is_broken = bool(self._text[self._position :].strip())
 
     def _object(self, depth: int) -> dict[str, object]:
         members: dict[str, object] = {}
