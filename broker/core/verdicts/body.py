@@ -26,7 +26,7 @@ _CLIENT_PREFIX = re.compile(
     r"(?:(?:[a-z_]{2,40}\.){1,5}\w{1,40}(?:Error|Exception|Exhausted|Unavailable): "  # Python
     r"|(?:\w{1,40}: )?\w{1,40}Exception - "  # litellm
     r"|Error code: \d{3} - "  # openai-python, anthropic-python
-    r"|status_code: \d{3}, body: "  # cohere-python
+    r"|(?:headers: \{[^{}]{0,2000}+\}, )?status_code: \d{3}, body: "  # cohere-, elevenlabs-python
     r"|got status: \d{3}(?: [A-Za-z]{1,20}){0,4}\. "  # @google/generative-ai
     r"|\[(?=API Error: )"
     r"|API error \(status \d{3}[A-Za-z ]{0,40}\): (?:[a-z-]{1,40}: )?"

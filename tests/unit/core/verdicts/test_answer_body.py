@@ -30,6 +30,7 @@ BOTO = "An error occurred (ThrottlingException) when calling the Converse operat
         f"403 PERMISSION_DENIED. {ERROR_TEXT}",
         f"openai.RateLimitError: Error code: 429 - {ERROR}",
         f"status_code: 429, body: {ERROR}",
+        f"headers: {{'date': 'today'}}, status_code: 401, body: {ERROR}",
         f"Codex error: {ERROR_TEXT}",
         f"b'{ERROR_TEXT}'",
         f"event: error\ndata: {ERROR_TEXT}\n\ndata: [DONE]\n",
