@@ -82,6 +82,7 @@ def _error_sites(file: DialectFile) -> ErrorSites:
         success_marks=tuple(map(_success_mark, errors.success or ())),
         status=tuple(map(json_path, errors.status or ())),
         error_name=errors.error_name or "",
+        raw_streams=errors.raw_streams,
     )
 
 

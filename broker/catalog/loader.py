@@ -111,6 +111,7 @@ def _inherit(line: list[DialectFile]) -> DialectFile:
             success=child.errors.success or ancestor.errors.success,
             status=child.errors.status or ancestor.errors.status,
             error_name=child.errors.error_name or ancestor.errors.error_name,
+            raw_streams=child.errors.raw_streams or ancestor.errors.raw_streams,
             fields=ancestor.errors.fields | child.errors.fields,
             headers=ancestor.errors.headers | child.errors.headers,
         )

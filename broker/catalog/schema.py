@@ -55,6 +55,7 @@ class ErrorsTable(_Table):
     success: tuple[SuccessMarkText, ...] | None = None
     status: tuple[Path, ...] | None = None
     error_name: Name | None = None
+    raw_streams: bool = False
     fields: dict[Name, tuple[Path, ...]] = {}
     headers: dict[Name, tuple[HeaderName, ...]] = {}
 

@@ -152,6 +152,8 @@ def _error_in_success(dialect: Dialect, outcome: Outcome) -> Body | None:
         return None  # a transcript or a file, whose words are the caller's
     needles = dialect.errors.needles
     body = read_body(data, is_cut=outcome.truncated, needles=needles)
+    if body.is_stream and dialect.errors.raw_streams:
+        return None
     roots = tuple(root for root in body.roots if is_marked(root, marks))
     return Body(roots=roots, is_sound=body.is_sound) if roots else None
 

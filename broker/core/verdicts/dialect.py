@@ -121,7 +121,8 @@ class ErrorSites:
     headers that may hold it too. `error_name` is the field that takes the name which a client
     printed before the provider's words. `message` are the paths of those words, `nested` those of
     strings that may hold a whole error body again. `success_marks` tell the error bodies among HTTP
-    200 answers, `status` are the paths of the status that such a body names itself.
+    200 answers, `status` are the paths of the status that such a body names itself. `raw_streams`
+    tells that events carry a model's words as they are, so that no error in them is believed.
     """
 
     fields: Mapping[str, tuple[JsonPath, ...]]
@@ -131,6 +132,7 @@ class ErrorSites:
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=_no_names)
     status: tuple[JsonPath, ...] = ()
     error_name: str = ""
+    raw_streams: bool = False
 
     @property
     def needles(self) -> tuple[str, ...]:

@@ -130,6 +130,9 @@ def test_what_a_model_says_is_no_error_of_its_provider(name: str, said: str, chu
     stream = f"data: {json.dumps(answer)}\n\ndata: {json.dumps({'delta': chunk})}\n\n"
     for body in (json.dumps(answer), stream):
         assert classify(CATALOG[name], Outcome(200, {}, body.encode())).kind is Kind.OK
+    if CATALOG[name].errors.raw_streams:
+        raw = classify(CATALOG[name], Outcome(200, {}, f"event: output\ndata: {said}\n\n".encode()))
+        assert raw.kind is Kind.OK
     transcript = Outcome(200, {"content-type": "text/plain"}, said.encode())
     assert classify(CATALOG[name], transcript).kind is Kind.OK
 

@@ -1,6 +1,7 @@
 """How an outcome becomes a verdict, whoever the provider is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -207,6 +208,13 @@ def test_an_error_inside_a_success_is_an_error(content_type: str) -> None:
     headers = {"content-type": content_type} if content_type else {}
     body = f"data: {{}}\n\ndata: {json.dumps(error(code='quota'))}\n\n"
     assert judge(200, body, headers).rule == "d:day"
+
+
+def test_a_stream_that_carries_a_models_words_as_they_are_is_not_believed() -> None:
+    dialect = replace(DIALECT, errors=replace(DIALECT.errors, raw_streams=True))
+    said = json.dumps(error(code="quota")).encode()
+    assert classify(dialect, Outcome(200, {}, b"data: " + said)).kind is Kind.OK
+    assert classify(dialect, Outcome(200, {}, said)).rule == "d:day"
 
 
 def test_an_unknown_error_inside_a_success_is_unknown() -> None:
