@@ -88,7 +88,7 @@ def _classify_us(outcome: Outcome) -> float:
 
 def _slowest_us(outcome: Outcome) -> float:
     return max(
-        microseconds(partial(classify, dialect, outcome), rounds=5)
+        microseconds(partial(classify, dialect, outcome), rounds=9)
         for dialect in load_catalog().values()
     )
 
