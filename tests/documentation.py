@@ -7,16 +7,22 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from broker.catalog import load_catalog
 from broker.cli.exits import MEANINGS
 from broker.config import Settings
 from broker.config.settings import variable
 from broker.core.circuit import TRANSITIONS, Action, Event
 from broker.core.denial import DENIALS
 from broker.core.policy import FAMILIES, POLICIES
+from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Kind, State
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "design.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "design.md",
+    ROOT / "docs" / "adding-a-provider.md",
+)
 
 _MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -87,6 +93,30 @@ def _settings() -> str:
     return _table(["setting", "default", "meaning"], rows)
 
 
+def _dialects() -> str:
+    """Every provider that the catalogue knows, and what it takes to use it."""
+    rows = (
+        [
+            f"[`{name}`](../broker/catalog/{name}.toml)",
+            dialect.title,
+            f"`{dialect.base_url}`" if dialect.base_url else "one by deployment",
+            f"`{dialect.key_travel.header_name}: {dialect.key_travel.header_prefix}…`",
+            _proof(dialect),
+            f"{dialect.resets.hour}:00 {dialect.resets.time_zone}",
+            f"[keys]({dialect.help_url})" if dialect.help_url else "–",
+        ]
+        for name, dialect in load_catalog().items()
+    )
+    head = ["dialect", "provider", "base URL", "key", "free probe", "day ends", "help"]
+    return _table(head, rows)
+
+
+def _proof(dialect: Dialect) -> str:
+    if dialect.probe is None:
+        return "–"
+    return f"`{dialect.probe.path}`" + ("" if dialect.probe.authenticates else " (proves no key)")
+
+
 def _default(value: object) -> str:
     is_shown = isinstance(value, str | int | float | Path) and value != ""
     return f"`{value}`" if is_shown else "–"
@@ -105,6 +135,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "denials": _denials,
     "exits": _exits,
     "settings": _settings,
+    "dialects": _dialects,
 }
 
 

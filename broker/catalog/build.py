@@ -37,7 +37,7 @@ def build_dialect(name: str, file: DialectFile, rules: Mapping[str, RuleTable]) 
         rules=tuple(built),
         key_travel=_key_travel(file),
         probe=_probe(file),
-        hints=_hints(file.hints or HintsTable()),
+        hints=_hints(file),
         limits=tuple(LimitHeaders(pair.limit, pair.remaining) for pair in file.limits or ()),
         resets=_resets(file),
         help_url=file.help_url or "",
@@ -76,9 +76,13 @@ def _error_sites(file: DialectFile) -> ErrorSites:
         fields=MappingProxyType(
             {name: tuple(map(json_path, paths)) for name, paths in errors.fields.items()}
         ),
+        headers=MappingProxyType(dict(errors.headers)),
         message=tuple(map(json_path, errors.message or ())),
         nested=tuple(map(json_path, errors.nested or ())),
         success_marks=tuple(map(_success_mark, errors.success or ())),
+        status=tuple(map(json_path, errors.status or ())),
+        error_name=errors.error_name or "",
+        raw_streams=errors.raw_streams,
     )
 
 
@@ -108,12 +112,14 @@ def _probe(file: DialectFile) -> FreeProbe | None:
     )
 
 
-def _hints(hints: HintsTable) -> Hints:
+def _hints(file: DialectFile) -> Hints:
+    hints = file.hints or HintsTable()
     return Hints(
         headers=tuple(map(_header_hint, hints.headers)),
         fields=tuple(map(json_path, hints.fields)),
         phrases=tuple(phrase.lower() for phrase in hints.phrases),
         resets=tuple(map(_header_hint, hints.resets)),
+        zone=None if file.resets is None else ZoneInfo(file.resets.time_zone),
     )
 
 

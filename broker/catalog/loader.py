@@ -49,7 +49,8 @@ def read_catalog(texts: Mapping[str, str]) -> Mapping[str, Dialect]:
             continue
         whole = _inherit([files[ancestor] for ancestor in line])
         rules = _rules(line, files)
-        faults.extend(f"{name}: {fault}" for fault in _file_faults(file, whole))
+        inherited = frozenset(rule.name for ancestor in line[1:] for rule in files[ancestor].rules)
+        faults.extend(f"{name}: {fault}" for fault in _file_faults(file, whole, inherited))
         if not file.abstract and not faults:
             dialects[name] = build_dialect(name, whole, rules)
     if faults:
@@ -62,15 +63,31 @@ def parse_files(texts: Mapping[str, str]) -> tuple[dict[str, DialectFile], list[
     files, faults = {}, []
     for name, text in texts.items():
         try:
-            files[name] = DialectFile.model_validate(tomllib.loads(text))
+            tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             faults.append(f"{name}: {error}")
+            continue
+        try:
+            files[name] = DialectFile.model_validate(tables)
         except ValidationError as error:
             faults.extend(
                 f"{name}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
                 for fault in error.errors()
             )
+            faults.extend(f"{name}: {fault}" for fault in _faults_of_readable_rules(tables))
     return files, faults
+
+
+def _faults_of_readable_rules(tables: Mapping[str, object]) -> Iterator[str]:
+    """The laws that rules break in a file of which another part cannot be read."""
+    rules = tables.get("rules")
+    for number, table in enumerate(rules if isinstance(rules, list) else ()):
+        try:
+            rule = RuleTable.model_validate(table)
+        except ValidationError:
+            continue
+        for fault in rule_faults(rule, None):
+            yield f"rules.{number} ({rule.name}): {fault}"
 
 
 def _line_of_descent(name: str, files: Mapping[str, DialectFile]) -> list[str] | None:
@@ -92,13 +109,18 @@ def _inherit(line: list[DialectFile]) -> DialectFile:
             message=child.errors.message or ancestor.errors.message,
             nested=child.errors.nested or ancestor.errors.nested,
             success=child.errors.success or ancestor.errors.success,
+            status=child.errors.status or ancestor.errors.status,
+            error_name=child.errors.error_name or ancestor.errors.error_name,
+            raw_streams=child.errors.raw_streams or ancestor.errors.raw_streams,
             fields=ancestor.errors.fields | child.errors.fields,
+            headers=ancestor.errors.headers | child.errors.headers,
         )
         child = child.model_copy(
             update={
                 "errors": errors,
                 "key": child.key or ancestor.key,
-                "probe": child.probe or ancestor.probe,
+                # A free call is one of its base URL.
+                "probe": child.probe or (None if child.base_url else ancestor.probe),
                 "hints": child.hints or ancestor.hints,
                 "limits": child.limits or ancestor.limits,
                 "resets": child.resets or ancestor.resets,
@@ -108,7 +130,7 @@ def _inherit(line: list[DialectFile]) -> DialectFile:
 
 
 def _rules(line: list[str], files: Mapping[str, DialectFile]) -> dict[str, RuleTable]:
-    """Own rules before inherited ones; an own rule replaces the inherited one of its name."""
+    """Own rules before inherited ones, without those that are replaced."""
     rules: dict[str, RuleTable] = {}
     taken: set[str] = set()
     for name in line:
@@ -118,14 +140,20 @@ def _rules(line: list[str], files: Mapping[str, DialectFile]) -> dict[str, RuleT
     return rules
 
 
-def _file_faults(file: DialectFile, whole: DialectFile) -> Iterator[str]:
+def _file_faults(file: DialectFile, whole: DialectFile, inherited: frozenset[str]) -> Iterator[str]:
     names = [rule.name for rule in file.rules]
+    names_of_fields = frozenset(whole.errors.fields) | frozenset(whole.errors.headers)
     for number, rule in enumerate(file.rules):
         place = f"rules.{number} ({rule.name})"
         if rule.name in names[:number]:
             yield f"{place}: an earlier rule has the same name"
-        for fault in rule_faults(rule, frozenset(whole.errors.fields)):
+        if rule.replaces is not (rule.name in inherited):
+            fault = "no inherited rule has" if rule.replaces else "an inherited rule has"
+            yield f"{place}: {fault} this name: choose another, or `replaces = true` to replace it"
+        for fault in rule_faults(rule, names_of_fields):
             yield f"{place}: {fault}"
+    if whole.errors.error_name not in {None, *names_of_fields}:
+        yield f"errors.error_name: no field is named {whole.errors.error_name!r}"
     if not whole.errors.message and not whole.abstract:
         yield "errors.message: nothing says where the provider's words are"
     if file.resets is not None and not _is_zone(file.resets.time_zone):

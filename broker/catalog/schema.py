@@ -13,13 +13,15 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 Path = Annotated[str, StringConstraints(pattern=r"^[^.\[\]]+(?:\[\])*(?:\.[^.\[\]]+(?:\[\])*)*$")]
 """Members joined by dots, `[]` after one that is an array: `error.details[].reason`."""
 
-ValuePattern = Annotated[str, StringConstraints(pattern=r"^\*?[^*]+\*?$")]
-"""A whole word, or one with `*` at its beginning, its end or both."""
+ValuePattern = Annotated[str, StringConstraints(pattern=r"^(?:\*?[^*]+\*?|\*)$")]
+"""A whole word, or one with `*` at its beginning, its end or both; `*` is any."""
 
 SuccessMarkText = Annotated[str, StringConstraints(pattern=r"^[^!=]+(?:!?=[^!=]+)?$")]
 """A path that is present, `path=value` or `path!=value`."""
 
-Status = Annotated[int, Field(ge=100, le=999)]
+Status = Annotated[int, Field(ge=100, le=4999)]
+"""Of HTTP, or the close code of a WebSocket."""
+
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
 
 
@@ -51,7 +53,11 @@ class ErrorsTable(_Table):
     message: tuple[Path, ...] | None = None
     nested: tuple[Path, ...] | None = None
     success: tuple[SuccessMarkText, ...] | None = None
+    status: tuple[Path, ...] | None = None
+    error_name: Name | None = None
+    raw_streams: bool = False
     fields: dict[Name, tuple[Path, ...]] = {}
+    headers: dict[Name, tuple[HeaderName, ...]] = {}
 
 
 class HeaderHintTable(_Table):
@@ -95,9 +101,13 @@ class Example(_Table):
 
 
 class RuleTable(_Table):
-    """What an answer must look like to mean `kind`; all conditions must hold."""
+    """What an answer must look like to mean `kind`; all conditions must hold.
+
+    With `replaces` it stands in the place of the inherited rule of its name.
+    """
 
     name: Name
+    replaces: bool = False
     kind: Kind
     scope: ScopeKind | None = None
     evidence: Evidence = Evidence.CERTAIN

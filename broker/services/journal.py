@@ -18,9 +18,12 @@ from broker.core.facts import (
 )
 from broker.core.fold import Change
 from broker.core.lease_token import LeaseClaims
+from broker.core.outcome import Outcome
 from broker.core.policy import FAMILIES
 from broker.core.replica import Logged
 from broker.core.verdict import Verdict
+from broker.core.verdicts.clues import clues
+from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Kind, State
 from broker.ports.event_history import Event, EventHistory
 from broker.ports.meter import Meter
@@ -77,6 +80,18 @@ class Journal:
             evidence=verdict.evidence,
             rule=verdict.rule,
             action=_action(changes),
+        )
+
+    def unrecognised(self, lease: LeaseClaims, dialect: Dialect, outcome: Outcome) -> None:
+        """Log what somebody needs who writes a rule for an answer that none matched."""
+        log.warning(
+            "outcome_unrecognised",
+            provider=lease.upstream.provider,
+            model=lease.upstream.model,
+            dialect=dialect.name,
+            http_status=outcome.http_status,
+            transport_error=outcome.transport_error,
+            **clues(dialect, outcome),
         )
 
     def on_view(self, provider: str, changes: list[Change], now: float) -> None:

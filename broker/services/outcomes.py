@@ -274,5 +274,6 @@ class Outcomes:
         if verdict.kind is Kind.UNKNOWN:
             status = case.report.outcome.http_status or 0
             self.meter.judged_unknown(upstream.provider, status)
+            self.journal.unrecognised(case.lease, case.provider.dialect, case.report.outcome)
         if case.is_final and not case.report.outcome.interim:
             self.meter.tried_keys(len(case.lease.tried) + 1)

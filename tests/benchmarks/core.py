@@ -3,7 +3,9 @@
 import gc
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 from random import Random
+from statistics import median
 
 from broker.catalog.loader import load_catalog
 from broker.core.admission import admit
@@ -20,6 +22,7 @@ from broker.core.selection import choose
 from broker.core.verdicts.classifier import classify
 from broker.core.words import Evidence, Family, Kind, Provenance
 from tests.benchmarks.measure import Figure, microseconds
+from tests.hostile import HOSTILE_BODIES
 
 NOW = 1_750_000_000.0
 POOL_SIZES = (3, 100, 10_000)
@@ -31,12 +34,22 @@ BODY = (
     b'"param": null, "code": "invalid_api_key"}}'
 )
 
+UNKNOWN = (
+    b'{"error": {"message": "Requests per minute limit of the model was reached. Please try again '
+    b'in 12s.", "type": "unheard_of", "param": null, "code": "never_seen"}}'
+)
+"""No rule of any dialect matches, so that all of them are tried."""
+
 
 def core_figures() -> Iterator[Figure]:
     """All figures that need no server."""
     for size in POOL_SIZES:
         yield Figure(f"decisions_{size}_keys", 1e6 / _decision_us(size), "1/s")
     yield Figure("classify_error", _classify_us(Outcome(http_status=401, body=BODY)), "us")
+    yield from _by_dialect(Outcome(429, body=UNKNOWN))
+    hostile = max(_classify_us(Outcome(429, body=body)) for body in HOSTILE_BODIES.values())
+    yield Figure("classify_hostile_16_kib", hostile, "us")
+    yield Figure("load_catalog", microseconds(load_catalog) / 1_000.0, "ms")
     yield Figure("classify_success", _classify_us(Outcome(http_status=200)), "us")
     yield Figure("fold_fact", _fold_us(), "us")
     yield Figure("bytes_per_troubled_scope", _bytes_per_scope(), "B")
@@ -72,6 +85,20 @@ def _decision_us(size: int) -> float:
 def _classify_us(outcome: Outcome) -> float:
     dialect = load_catalog()["openai"]
     return microseconds(lambda: classify(dialect, outcome))
+
+
+def _by_dialect(outcome: Outcome) -> Iterator[Figure]:
+    """How long an error without a rule takes, in the middle and in the slowest dialect."""
+    catalog = load_catalog()
+    times = {
+        name: microseconds(partial(classify, dialect, outcome), rounds=5)
+        for name, dialect in catalog.items()
+    }
+    yield Figure("classify_error_median_dialect", median(times.values()), "us")
+    # Once more, as the highest of many figures is the one that was disturbed most.
+    slowest = sorted(times, key=lambda name: times[name])[-3:]
+    again = max(microseconds(partial(classify, catalog[name], outcome)) for name in slowest)
+    yield Figure("classify_error_slowest_dialect", again, "us")
 
 
 def _fold_us() -> float:

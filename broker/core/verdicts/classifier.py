@@ -7,16 +7,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from broker.core.outcome import Outcome
 from broker.core.verdict import Verdict
-from broker.core.verdicts.answer import Answer, answers, is_marked
+from broker.core.verdicts.answer import Answer, answers, is_marked, status_within
 from broker.core.verdicts.body import Body, read_body
 from broker.core.verdicts.dialect import Dialect
 from broker.core.verdicts.headroom import headroom
 from broker.core.verdicts.hints import retry_hint_s
-from broker.core.verdicts.rule import Rule
+from broker.core.verdicts.rule import PROVIDER_STATUSES, Rule
 from broker.core.words import Evidence, Kind, ScopeKind, TransportError
 
 __all__ = ["DEFAULT_SCOPE", "classify", "headroom"]
@@ -72,6 +72,19 @@ _NO_KEY_SCOPES: Final = frozenset(
 )
 
 
+class _Reading(NamedTuple):
+    """What rules are asked about, and the verdict when none of them matches.
+
+    `is_doubtful` tells that the body may begin with a caller's words, which may be a whole error
+    body: then it reaches no further than the request.
+    """
+
+    body: Body
+    status: int | None
+    guess: Verdict
+    is_doubtful: bool = False
+
+
 def classify(dialect: Dialect, outcome: Outcome) -> Verdict:
     """What one outcome means; never raises, whatever the bytes and headers."""
     transport, status = outcome.transport_error, outcome.http_status
@@ -81,21 +94,51 @@ def classify(dialect: Dialect, outcome: Outcome) -> Verdict:
         body = _error_in_success(dialect, outcome)
         if body is None:
             return _fallback(status, transport)
-        guess = _UNREAD_ERROR
+        reading = _read_success(dialect, body, status)
     else:
-        body = read_body(outcome.body, is_cut=outcome.truncated)
-        if status is None and body.words:
-            body = Body()  # where no answer came, words are the client's own
-        guess = _fallback(status, transport)
-    found = answers(dialect.errors, body) or (Answer(dialect.errors, None),)
+        reading = _read_failure(outcome)
+    found = answers(dialect.errors, reading.body, outcome.headers)
+    shelf = dialect.book.under(reading.status)
     for answer in found:
-        for rule in dialect.rules:
-            if _matches(rule, outcome, answer, body.page):
-                return _rule_verdict(dialect, outcome, rule, answer, is_sound=body.is_sound)
+        is_worded = answer.message.startswith(shelf.openings)
+        for rule in shelf.rules:
+            if rule.wording is not None and not is_worded:
+                continue
+            if reading.is_doubtful and rule.scope is not ScopeKind.REQUEST:
+                continue
+            if _matches(rule, outcome, answer, reading.body.page):
+                return _rule_verdict(dialect, outcome, rule, answer, reading.body)
+    guess = reading.guess
     if guess.kind in _HINTED:
         hint = retry_hint_s(dialect.hints, outcome.headers, found[0])
         return guess if hint is None else replace(guess, retry_hint_s=hint)
     return guess
+
+
+def _read_success(dialect: Dialect, body: Body, status: int) -> _Reading:
+    named = status_within(dialect.errors, body.roots[-1])
+    if named is None:
+        return _Reading(body, status, _UNREAD_ERROR)
+    return _Reading(body, named, _fallback(named, None))
+
+
+def _read_failure(outcome: Outcome) -> _Reading:
+    status = outcome.http_status
+    body = read_body(outcome.body, is_cut=outcome.truncated)
+    guess = _fallback(status, outcome.transport_error)
+    if status is None:
+        status = body.close_code
+        if status is None and body.words:
+            body = Body()  # where no answer came, words are the client's own
+    if body.error_name and status not in PROVIDER_STATUSES:
+        body = replace(body, error_name="")  # a parameter may be named like an error
+    is_whole = body.is_sound and not body.is_stream
+    return _Reading(body, status, guess, is_doubtful=not is_whole and _is_provoked(status))
+
+
+def _is_provoked(status: int | None) -> bool:
+    """Whether an answer is about what the caller sent."""
+    return status is not None and status // 100 == 4 and status not in PROVIDER_STATUSES
 
 
 def _error_in_success(dialect: Dialect, outcome: Outcome) -> Body | None:
@@ -107,14 +150,15 @@ def _error_in_success(dialect: Dialect, outcome: Outcome) -> Body | None:
     content_type = outcome.headers.get("content-type", "")
     if content_type and not _MAY_TELL_ERRORS.search(content_type):
         return None  # a transcript or a file, whose words are the caller's
-    body = read_body(data, is_cut=outcome.truncated)
+    needles = dialect.errors.needles
+    body = read_body(data, is_cut=outcome.truncated, needles=needles)
+    if body.is_stream and dialect.errors.raw_streams:
+        return None
     roots = tuple(root for root in body.roots if is_marked(root, marks))
     return Body(roots=roots, is_sound=body.is_sound) if roots else None
 
 
 def _matches(rule: Rule, outcome: Outcome, answer: Answer, page: str) -> bool:
-    if rule.statuses and outcome.http_status not in rule.statuses:
-        return False
     for test in rule.fields:
         if not test.accepts(answer.field(test.name)):
             return False
@@ -132,10 +176,10 @@ def _has_page_mark(rule: Rule, page: str) -> bool:
 
 
 def _rule_verdict(
-    dialect: Dialect, outcome: Outcome, rule: Rule, answer: Answer, *, is_sound: bool
+    dialect: Dialect, outcome: Outcome, rule: Rule, answer: Answer, body: Body
 ) -> Verdict:
     evidence, scope = rule.evidence, rule.scope
-    if not is_sound:
+    if not body.is_sound:
         # Whoever broke the JSON may have been the caller, with a quote that nobody escaped.
         evidence = Evidence.WEAK
         scope = scope if scope in _NO_KEY_SCOPES else ScopeKind.KEY_MODEL

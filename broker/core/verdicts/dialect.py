@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
 
-from broker.core.verdicts.rule import Rule
+from broker.core.verdicts.rule import Rule, RuleBook
 from broker.core.words import QuotaWindow
 
 JsonPath: TypeAlias = tuple[str, ...]
@@ -16,6 +16,11 @@ JsonPath: TypeAlias = tuple[str, ...]
 EACH = "[]"
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+def _no_names() -> Mapping[str, tuple[str, ...]]:
+    return _NO_NAMES
 
 
 def _no_headers() -> Mapping[str, str]:
@@ -79,14 +84,16 @@ class Hints:
     """Where retry hints sit, in the order of trust: the first usable one counts.
 
     `headers` come first, then `fields` (JSON paths of durations or seconds), then `phrases`
-    (lower-case words of the provider's message directly before a duration), last `resets`: headers
-    of single limits, of which the longest counts whose limit is used up.
+    (lower-case words of the provider's message directly before a duration or an instant), last
+    `resets`: headers of single limits, of which the longest counts whose limit is used up. `zone`
+    is that of instants without one; None: they are not read.
     """
 
     headers: tuple[HeaderHint, ...] = ()
     fields: tuple[JsonPath, ...] = ()
     phrases: tuple[str, ...] = ()
     resets: tuple[HeaderHint, ...] = ()
+    zone: tzinfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +117,27 @@ class SuccessMark:
 class ErrorSites:
     """Where errors sit in a body.
 
-    `fields` maps the names that rules use to the paths where such a value may be. `message` are
-    the paths of the provider's own words. `nested` are paths of strings that may hold a whole
-    error body again. `success_marks` tell the error bodies among HTTP 200 answers.
+    `fields` maps the names that rules use to the paths where such a value may be, `headers` to the
+    headers that may hold it too. `error_name` is the field that takes the name which a client
+    printed before the provider's words. `message` are the paths of those words, `nested` those of
+    strings that may hold a whole error body again. `success_marks` tell the error bodies among HTTP
+    200 answers, `status` are the paths of the status that such a body names itself. `raw_streams`
+    tells that events carry a model's words as they are, so that no error in them is believed.
     """
 
     fields: Mapping[str, tuple[JsonPath, ...]]
     message: tuple[JsonPath, ...]
     nested: tuple[JsonPath, ...] = ()
     success_marks: tuple[SuccessMark, ...] = ()
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=_no_names)
+    status: tuple[JsonPath, ...] = ()
+    error_name: str = ""
+    raw_streams: bool = False
+
+    @property
+    def needles(self) -> tuple[str, ...]:
+        """Words of which an event stream that tells of an error has one."""
+        return tuple(mark.needle.decode() for mark in self.success_marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +170,10 @@ class Dialect:
     resets: QuotaResets = QuotaResets()
     help_url: str = ""
     status_url: str = ""
+    book: RuleBook = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "book", RuleBook.of(self.rules))
 
     def window_end_s(self, window: QuotaWindow, now: float) -> float:
         """Seconds from `now` (epoch seconds) to the end of the quota window it lies in."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -27,6 +27,11 @@ _PART = re.compile(
     r"(?![a-z])",
     re.ASCII | re.IGNORECASE,
 )
+_INSTANT = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:t| at | )(\d\d:\d\d(?::\d\d)?+)(?:\.\d{1,9})?+"
+    r" ?(?:(z|utc)|([+-]\d\d:?\d\d))?",
+    re.ASCII,
+)
 _UNIT_NAMES: Final = ("ms", "s", "m", "h", "d")
 
 
@@ -37,11 +42,20 @@ def retry_hint_s(hints: Hints, headers: Mapping[str, str], answer: Answer | None
         if wait is not None:
             return wait
     if answer is not None:
-        wait = _body_wait(hints, answer)
+        wait = _body_wait(hints, answer, headers.get("date", ""))
         if wait is not None:
             return wait
-    waits = [wait for hint in hints.resets if (wait := _header_wait(hint, headers)) is not None]
-    return max(waits, default=None)
+    for is_told in (True, False):
+        # A limit that is used up; else one of which nobody says how much is left.
+        waits = [
+            wait
+            for hint in hints.resets
+            if (not hint.when_zero or (hint.when_zero in headers) is is_told)
+            and (wait := _header_wait(hint, headers)) is not None
+        ]
+        if waits:
+            return max(waits)
+    return None
 
 
 def parse_duration_s(text: str) -> float | None:
@@ -70,7 +84,7 @@ def _header_wait(hint: HeaderHint, headers: Mapping[str, str]) -> float | None:
     text = headers.get(hint.name)
     if not text or len(text) > _MAX_TEXT_CHARS:
         return None
-    if hint.when_zero and headers.get(hint.when_zero, "").strip() not in {"0", "0.0"}:
+    if hint.when_zero and headers.get(hint.when_zero, "0").strip() not in {"0", "0.0"}:
         return None
     text = text.strip()
     if hint.form is HintForm.MILLISECONDS:
@@ -108,18 +122,36 @@ def _instant(text: str) -> float | None:
     return None
 
 
-def _body_wait(hints: Hints, answer: Answer) -> float | None:
+def _body_wait(hints: Hints, answer: Answer, date: str) -> float | None:
     for path in hints.fields:
         for text in answer.texts_at(path):
-            wait = _believable(parse_duration_s(text[:_MAX_TEXT_CHARS].strip()))
+            wait = _believable(_wait(text[:_MAX_TEXT_CHARS].strip(), date))
             if wait is not None:
                 return wait
     message = answer.message
     for phrase in hints.phrases:
         # The last mention: what stands before it may be an echo of the caller's words.
         found = message.rfind(phrase)
-        if found >= 0 and _PART.match(message, found + len(phrase)):
-            wait = _believable(parse_duration_s(message[found + len(phrase) :][:_MAX_TEXT_CHARS]))
-            if wait is not None:
-                return wait
+        if found < 0:
+            continue
+        text = message[found + len(phrase) :][:_MAX_TEXT_CHARS]
+        wait = _believable(_worded_wait(text, date, hints.zone))
+        if wait is not None:
+            return wait
     return None
+
+
+def _worded_wait(text: str, date: str, zone: tzinfo | None) -> float | None:
+    """A duration with a unit, or an instant; a bare number in prose may count anything."""
+    if _PART.match(text):
+        return parse_duration_s(text)
+    written, answered = _INSTANT.match(text), _instant(date)
+    if written is None or answered is None:
+        return None
+    try:
+        until = datetime.fromisoformat(f"{written[1]}T{written[2]}{written[4] or ''}")
+    except ValueError:
+        return None  # as in the 32nd of a month
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC if written[3] else zone)
+    return None if until.tzinfo is None else until.timestamp() - answered

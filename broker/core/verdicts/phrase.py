@@ -1,6 +1,8 @@
 """A phrase of a provider's own error message: anchored at its start, never searched for."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from broker.core.verdicts.cuttext import CutText
 
@@ -9,8 +11,13 @@ MAX_MESSAGE_CHARS = 1024
 
 GAP = "{}"
 
-MAX_GAP_CHARS = 200
-"""The longest text one GAP stands for: the longest model and organisation names fit."""
+WORD = "{word}"
+"""A gap without white space, which no sentence around a caller's words fits into."""
+
+MAX_GAP_CHARS = 600
+"""The longest text one gap stands for: a list of a provider's models fits."""
+
+_GAPS: Final = re.compile(r"(\{(?:word)?\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +47,21 @@ class Wording:
 class Phrase:
     """A template such as `The model {} does not exist`, compared without case.
 
-    `parts` are the lower-case literals between the `{}`. The first sits at the very start of the
-    message; `whole` also pins the last to its very end, so that nothing a caller wrote can follow.
+    `parts` are the lower-case literals between the gaps, `is_word` tells for each gap whether it is
+    a WORD. The first part sits at the very start of the message; `whole` also pins the last to its
+    very end, so that nothing a caller wrote can follow.
     """
 
     parts: tuple[str, ...]
+    is_word: tuple[bool, ...]
     whole: bool
 
     @classmethod
     def of(cls, template: str, *, whole: bool) -> "Phrase":
-        """Read a template in which `{}` stands for up to MAX_GAP_CHARS of anything."""
-        return cls(tuple(template.lower().split(GAP)), whole)
+        """Read a template in which a gap stands for up to MAX_GAP_CHARS of anything."""
+        pieces = _GAPS.split(template)
+        parts = tuple(part.lower() for part in pieces[::2])
+        return cls(parts, tuple(gap == WORD for gap in pieces[1::2]), whole)
 
     @property
     def is_closed(self) -> bool:
@@ -65,15 +76,21 @@ class Phrase:
         if self.whole and isinstance(message, CutText):
             return False
         position = len(parts[0])
-        for part in parts[1:-1] if self.whole else parts[1:]:
+        last = len(parts) - 1
+        for number, part in enumerate(parts[1:], start=1):
+            if self.whole and number == last:
+                return self._ends(message, position)
             found = message.find(part, position, position + MAX_GAP_CHARS + len(part))
-            if found < 0:
+            if found < 0 or not self._fits(number - 1, message[position:found]):
                 return False
             position = found + len(part)
-        return not self.whole or self._ends(message, position)
+        return not self.whole or len(message) == position
 
     def _ends(self, message: str, position: int) -> bool:
-        if len(self.parts) == 1:
-            return len(message) == position
-        gap = len(message) - len(self.parts[-1]) - position
-        return 0 <= gap <= MAX_GAP_CHARS and message.endswith(self.parts[-1])
+        end = len(message) - len(self.parts[-1])
+        if not 0 <= end - position <= MAX_GAP_CHARS or not message.endswith(self.parts[-1]):
+            return False
+        return self._fits(len(self.is_word) - 1, message[position:end])
+
+    def _fits(self, gap: int, text: str) -> bool:
+        return not self.is_word[gap] or not any(map(str.isspace, text))

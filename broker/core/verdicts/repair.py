@@ -9,10 +9,12 @@ from broker.core.verdicts.cuttext import CutText
 MAX_DEPTH: Final = 24
 """Error bodies nest about eight deep; deeper text is not one."""
 
-MAX_VALUES: Final = 300
+MAX_VALUES: Final = 150
 """Bounds the time that a hostile body costs; errors stand in the first few dozen values."""
 
-_SPACE = re.compile(r"\s*+")
+_SPACE = re.compile(r"(?:\s|…|\.{3})*+")
+"""White space, and what people put where they left something out."""
+
 _SCALAR = re.compile(r"[-+.\w]++")
 _STRINGS = {
     '"': re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL),
@@ -71,7 +73,8 @@ class _Reader:
     def finish(self) -> None:
         """Take words after a whole value for a fault: what began may have been an echo."""
         if not self.is_stopped:
-            self._stop()
+            self.is_stopped = True
+            self.is_broken = bool(self._text[self._position :].strip())
 
     def _object(self, depth: int) -> dict[str, object]:
         members: dict[str, object] = {}
@@ -160,6 +163,8 @@ class _Reader:
 
 
 def _unescape(inner: str) -> str:
+    if "\\" not in inner:
+        return inner
     try:
         text = json.loads(f'"{inner}"', strict=False)
     except ValueError:

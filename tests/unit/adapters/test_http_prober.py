@@ -120,7 +120,7 @@ async def test_a_rule_of_the_dialect_rejects_whatever_the_status(
     )
     found = await probe(prober, server, CATALOG["gemini"])
     assert found.result is ProbeResult.REJECTED
-    assert found.detail.startswith("400, gemini:")
+    assert found.detail.startswith("400, google:")
 
 
 async def test_an_answer_that_misses_a_key_rejects_none(

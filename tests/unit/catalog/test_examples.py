@@ -11,17 +11,39 @@ from broker.core.words import Kind
 
 CATALOG = load_catalog()
 FILES, _ = parse_files(catalog_texts())
+PLAINEST = "openai_compatible"
+
+ONE_BY_DEPLOYMENT = frozenset({PLAINEST, "azure-openai", "bedrock", "cloudflare", "vertex"})
+"""Dialects of which every account, region or server has a base URL of its own."""
+
+UNPROVEN = frozenset(
+    {
+        PLAINEST,
+        "bedrock",
+        "github-models",
+        "huggingface",
+        "jina",
+        "nvidia-nim",
+        "sambanova",
+        "vertex",
+    }
+)
+"""Dialects without a free call that proves a key: there is none, or what is free is public."""
 
 
-def speakers(file: str) -> list[str]:
-    """The dialects that use the rules of a file: itself, or a child of an abstract one."""
-    return [file] if file in CATALOG else ["openai_compatible", "anthropic", "gemini"]
+def speaker(file: str) -> str:
+    """A dialect that uses the rules of a file: itself, or the first heir of an abstract one."""
+    if file in CATALOG:
+        return file
+    heirs = [name for name, content in FILES.items() if content.extends == file]
+    return speaker(PLAINEST if PLAINEST in heirs else heirs[0])
 
 
 EXAMPLES = [
-    pytest.param(CATALOG[name], f"{file}:{rule.name}", example, id=f"{name}:{rule.name}:{number}")
+    pytest.param(
+        CATALOG[speaker(file)], f"{file}:{rule.name}", example, id=f"{file}:{rule.name}:{number}"
+    )
     for file, content in FILES.items()
-    for name in speakers(file)
     for rule in content.rules
     for number, example in enumerate(rule.examples)
 ]
@@ -43,14 +65,21 @@ def test_an_example_is_recognised_by_its_rule_and_carries_its_hint(
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_dialect_says_where_a_human_finds_keys_and_status(name: str) -> None:
     dialect = CATALOG[name]
-    if name == "openai_compatible":
-        assert not dialect.base_url
-        return
-    assert dialect.base_url.startswith("https://")
-    assert dialect.help_url.startswith("https://")
-    assert dialect.status_url.startswith("https://")
-    assert dialect.probe is not None
-    assert dialect.probe.authenticates
+    assert bool(dialect.base_url) is (name not in ONE_BY_DEPLOYMENT)
+    assert name == PLAINEST or dialect.help_url.startswith("https://")
+    assert name == PLAINEST or dialect.status_url.startswith("https://")
+    is_proof = dialect.probe is not None and dialect.probe.authenticates
+    assert is_proof is (name not in UNPROVEN)
+
+
+def test_the_providers_that_the_broker_promises_to_know_have_a_file_each() -> None:
+    promised = (
+        "openai azure-openai anthropic gemini vertex bedrock groq mistral deepseek xai cohere "
+        "together fireworks openrouter perplexity cerebras sambanova replicate huggingface "
+        "moonshot zhipu dashscope minimax volcengine siliconflow nvidia-nim github-models "
+        "cloudflare elevenlabs deepgram voyage jina openai_compatible"
+    )
+    assert CATALOG.keys() >= set(promised.split())
 
 
 def test_every_kind_that_a_provider_can_answer_with_is_known_to_some_rule() -> None:

@@ -8,10 +8,18 @@ HEAD = """
 title = "Acme"
 [errors]
 message = ["message"]
-fields = { code = ["code"] }
+fields = { code = ["code"], param = ["param"] }
 [[rules]]
 name = "r"
 examples = [{ status = 400 }]
+"""
+
+MISSING_KEY = """
+kind = "INVALID_CREDENTIAL"
+missing_auth = true
+evidence = "WEAK"
+fields = { code = ["x"] }
+starts = ["No key"]
 """
 
 
@@ -46,6 +54,26 @@ def faults_of(rule: str) -> list[str]:
             'kind = "MODEL_NOT_FOUND"\nstatus = [400]\nwhole = ["No model {}"]',
             "ends with words that a caller may write",
         ),
+        (
+            'kind = "QUOTA_EXHAUSTED"\nstatus = [402]\nstarts = ["{word} has no money"]',
+            "begins with words that a caller may write",
+        ),
+        (
+            'kind = "MODEL_NOT_FOUND"\nscope = "key"\nstatus = [400]\nwhole = ["{word} is none"]',
+            "begins with words that a caller may write",
+        ),
+        (
+            'kind = "MODEL_NOT_FOUND"\nstatus = [400]\nwhole = ["No model: {word}"]',
+            "ends with words that a caller may write",
+        ),
+        (
+            'kind = "MODEL_NOT_FOUND"\nscope = "key"\nstatus = [404]\nstarts = ["No model"]',
+            "opens a circuit",
+        ),
+        (
+            'kind = "MODEL_NOT_FOUND"\nfields = { param = ["model"] }',
+            "a parameter's name is the caller's",
+        ),
     ],
 )
 def test_a_rule_that_callers_could_abuse_is_refused(rule: str, fault: str) -> None:
@@ -59,6 +87,11 @@ def test_a_rule_that_callers_could_abuse_is_refused(rule: str, fault: str) -> No
         'kind = "INVALID_CREDENTIAL"\nstatus = [401]\nstarts = ["Bad key"]',
         'kind = "INVALID_CREDENTIAL"\nstatus = [400]\nwhole = ["Bad key {} was given."]',
         'kind = "MODEL_NOT_FOUND"\nstatus = [404]\nstarts = ["No model {}"]',
+        'kind = "MODEL_NOT_FOUND"\nstatus = [404, 410, 1008]\nstarts = ["No model"]',
+        'kind = "MODEL_NOT_FOUND"\nstatus = [400]\nwhole = ["{word} is no model"]',
+        'kind = "MODEL_NOT_FOUND"\nfields = { code = ["x"] }\nwhole = ["No model: {word}"]',
+        'kind = "MODEL_NOT_FOUND"\nfields = { param = ["model"] }\nwhole = ["No model {}."]',
+        MISSING_KEY,
         'kind = "INVALID_REQUEST"\nstatus = [400]\nstarts = ["Bad input"]',
         'kind = "QUOTA_EXHAUSTED"\nfields = { code = ["x"] }',
         'kind = "REGION_UNSUPPORTED"\npage = ["challenge"]',

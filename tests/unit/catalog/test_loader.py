@@ -38,7 +38,10 @@ model_prefix = "acme/"
 message = ["fault.words"]
 nested = ["fault.inner"]
 success = ["fault", "kind=fault", "base.code!=0"]
+status = ["fault.status"]
+error_name = "code"
 fields = { code = ["fault.code", "faults[].code"] }
+headers = { code = ["x-fault"] }
 
 [hints]
 headers = [{ name = "x-wait", form = "milliseconds" }]
@@ -77,6 +80,7 @@ path = "/list"
 authenticates = false
 [[rules]]
 name = "used-up"
+replaces = true
 kind = "RATE_LIMITED"
 fields = { code = ["used-up"] }
 examples = [{ status = 429, body = '{"fault": {"code": "used-up"}}' }]
@@ -120,6 +124,9 @@ def test_every_table_of_a_file_reaches_the_dialect() -> None:
         SuccessMark(("kind",), equals="fault"),
         SuccessMark(("base", "code"), differs="0"),
     )
+    assert acme.errors.headers == {"code": ("x-fault",)}
+    assert (acme.errors.status, acme.errors.error_name) == ((("fault", "status"),), "code")
+    assert str(acme.hints.zone) == "Asia/Tokyo"
     assert acme.hints.headers == (HeaderHint("x-wait", HintForm.MILLISECONDS),)
     assert acme.hints.fields == (("fault", "wait"),)
     assert acme.hints.phrases == ("come back in ",)
@@ -183,3 +190,39 @@ def test_two_rules_of_one_name_are_refused() -> None:
     rule = ACME[ACME.rindex("[[rules]]") :]
     (fault,) = faults_of(acme=ACME + rule)
     assert fault == "acme: rules.2 (used-up): an earlier rule has the same name"
+
+
+def test_an_inherited_rule_is_replaced_on_purpose_or_not_at_all() -> None:
+    by_accident = CHILD.replace("replaces = true\n", "")
+    (fault,) = faults_of(acme=ACME, child=by_accident)
+    assert fault.startswith("child: rules.0 (used-up): an inherited rule has this name")
+    for_nothing = CHILD.replace('"used-up"\nreplaces', '"used-down"\nreplaces')
+    (fault,) = faults_of(acme=ACME, child=for_nothing)
+    assert fault.startswith("child: rules.0 (used-down): no inherited rule has this name")
+
+
+def test_a_free_call_is_not_inherited_by_another_base_url() -> None:
+    elsewhere = CHILD.replace('[probe]\npath = "/list"\nauthenticates = false\n', "")
+    assert read_catalog({"acme": ACME, "child": elsewhere})["child"].probe is not None
+    elsewhere = elsewhere.replace(
+        'extends = "acme"', 'extends = "acme"\nbase_url = "https://c.test"'
+    )
+    assert read_catalog({"acme": ACME, "child": elsewhere})["child"].probe is None
+
+
+def test_a_printed_name_goes_into_a_field_that_there_is() -> None:
+    (fault,) = faults_of(acme=ACME.replace('error_name = "code"', 'error_name = "kind"'))
+    assert fault == "acme: errors.error_name: no field is named 'kind'"
+
+
+def test_a_poisonous_rule_is_told_beside_what_cannot_be_read() -> None:
+    broken = ACME.replace("hour = 5", "hour = 99").replace("[429]", "[400]")
+    broken = broken.replace('kind = "QUOTA_EXHAUSTED"', 'kind = "MONEY"')
+    faults = faults_of(acme=broken)
+    places = ["acme: resets.hour", "acme: rules.1.kind", "acme: rules.0 (in-words)"]
+    assert [fault[: len(place)] for fault, place in zip(faults, places, strict=True)] == places
+
+
+def test_rules_that_are_no_list_are_one_fault() -> None:
+    (fault,) = faults_of(acme='title = "A"\nrules = 7')
+    assert fault.startswith("acme: rules: ")

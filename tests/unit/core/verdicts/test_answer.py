@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from broker.core.verdicts.answer import MAX_LEAVES, Answer, answers, as_text, is_marked, leaves
+from broker.core.verdicts.answer import (
+    MAX_ANSWERS,
+    MAX_LEAVES,
+    Answer,
+    answers,
+    as_text,
+    is_marked,
+    leaves,
+    status_within,
+)
 from broker.core.verdicts.body import Body
 from broker.core.verdicts.cuttext import CutText
 from broker.core.verdicts.dialect import EACH, ErrorSites, SuccessMark
@@ -115,3 +124,48 @@ def test_a_mark_is_a_presence_an_equality_or_a_difference(
         SuccessMark(("base", "code"), differs="0"),
     )
     assert is_marked(root, marks) is expected
+
+
+def test_a_field_may_stand_in_a_header_or_be_the_name_that_a_client_printed() -> None:
+    sites = ErrorSites(
+        fields={"type": (("__type",),)},
+        message=(),
+        headers={"type": ("x-error-type", "x-other")},
+        error_name="type",
+    )
+    root: dict[str, object] = {"__type": "A"}
+    assert Answer(sites, root, headers={"x-error-type": " B:http "}).field("type") == (
+        "a",
+        "b:http",
+    )
+    assert Answer(sites, None, error_name="CError").field("type") == ("cerror",)
+    assert Answer(sites, None).field("type") == ()
+
+
+def test_a_text_that_is_too_long_for_a_code_is_none() -> None:
+    assert Answer(SITES, {"code": "x" * (MAX_MESSAGE_CHARS + 1)}).field("code") == ()
+
+
+def test_of_many_error_bodies_a_bounded_number_is_looked_at() -> None:
+    root: dict[str, object] = {"error": {"code": "a"}}
+    assert len(answers(SITES, Body(roots=(root,) * (MAX_ANSWERS + 1)))) == MAX_ANSWERS
+    assert [answer.message for answer in answers(SITES, Body())] == [""]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (429, 429),
+        ("503", 503),
+        (200, None),
+        (600, None),
+        ("4²9", None),
+        ("rate", None),
+        (None, None),
+    ],
+)
+def test_an_error_in_a_success_may_name_the_status_it_deserved(
+    code: object, status: int | None
+) -> None:
+    sites = ErrorSites(fields={}, message=(), status=(("code",), ("error", "code")))
+    assert status_within(sites, {"error": {"code": code}}) == status

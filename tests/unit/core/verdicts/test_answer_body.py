@@ -12,6 +12,7 @@ from broker.core.verdicts.cuttext import CutText
 
 ERROR = {"error": {"code": "c"}}
 ERROR_TEXT = json.dumps(ERROR)
+BOTO = "An error occurred (ThrottlingException) when calling the Converse operation"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,11 @@ ERROR_TEXT = json.dumps(ERROR)
         f"Error code: 401 - {ERROR}",
         f"litellm.RateLimitError: AnthropicException - {ERROR_TEXT}",
         f"API Error: 529 {ERROR_TEXT}",
+        f"429 status code (exceeded limit)\n{ERROR_TEXT}",
+        f"403 PERMISSION_DENIED. {ERROR_TEXT}",
+        f"openai.RateLimitError: Error code: 429 - {ERROR}",
+        f"status_code: 429, body: {ERROR}",
+        f"headers: {{'date': 'today'}}, status_code: 401, body: {ERROR}",
         f"Codex error: {ERROR_TEXT}",
         f"b'{ERROR_TEXT}'",
         f"event: error\ndata: {ERROR_TEXT}\n\ndata: [DONE]\n",
@@ -95,3 +101,49 @@ def test_json_inside_a_string_is_read_only_when_it_is_all_of_it() -> None:
 @given(st.binary(), st.booleans())
 def test_no_bytes_break_it(data: bytes, is_cut: bool) -> None:  # noqa: FBT001 - drawn
     read_body(data, is_cut=is_cut)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[400] Too long", "Too long"),
+        ("401 Unauthorized. No token", "Unauthorized. No token"),
+        ("LLM error 1310: Limit", "Limit"),
+        ("[API Error: Limit", "Limit"),
+        ("Failed to authenticate. API Error: 401 No", "No"),
+        ("API error (status 403 Forbidden): permission-denied: No", "No"),
+        ('"404 page not found"', "404 page not found"),
+        ('429 "Slow down"', "Slow down"),
+        ('"no end', "no end"),
+        ("1: 2: 3: 4", "1: 2: 3: 4"),
+        ("111 222 333 444 no", "444 no"),
+    ],
+)
+def test_what_clients_put_before_the_words_is_taken_off(text: str, words: str) -> None:
+    assert read_body(text.encode(), is_cut=False) == Body(words=words)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("ThrottlingException: Wait", "ThrottlingException"),
+        (f"{BOTO} (reached max retries: 4): Wait", "ThrottlingException"),
+        ("AccountOverdueError: Wait", "AccountOverdueError"),
+        ("Wait", ""),
+    ],
+)
+def test_the_name_that_a_client_printed_is_kept(text: str, name: str) -> None:
+    text = text if name else "Wait"
+    assert read_body(text.encode(), is_cut=False) == Body(words="Wait", error_name=name)
+
+
+@pytest.mark.parametrize("tail", ["", "; then sent 1008 (policy violation) No"])
+def test_a_closed_websocket_says_why(tail: str) -> None:
+    text = f"received 1008 (policy violation) No{tail}"
+    assert read_body(text.encode(), is_cut=False) == Body(words="No", close_code=1008)
+
+
+def test_of_a_stream_whatever_has_a_needle_is_read() -> None:
+    stream = b'data: {"base": {"code": 7}}\n\ndata: {"other": 1}'
+    assert read_body(stream, is_cut=False).roots == ()
+    assert read_body(stream, is_cut=False, needles=('"code"',)).roots == ({"base": {"code": 7}},)

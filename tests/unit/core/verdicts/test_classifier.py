@@ -1,6 +1,7 @@
 """How an outcome becomes a verdict, whoever the provider is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,7 @@ RULES = (
         quota_window=QuotaWindow.DAY,
         fields=code("quota"),
     ),
+    Rule("d:quota-error", Kind.QUOTA_EXHAUSTED, ScopeKind.ACCOUNT, fields=code("QuotaError")),
     Rule(
         "d:no-plan",
         Kind.PERMISSION_DENIED,
@@ -43,6 +45,13 @@ RULES = (
         statuses=frozenset({403}),
         page_marks=("challenge",),
     ),
+    Rule(
+        "d:closed",
+        Kind.PERMISSION_DENIED,
+        ScopeKind.KEY,
+        statuses=frozenset({1008}),
+        wording=Wording.of(starts=("Blocked",)),
+    ),
     Rule("d:bad-input", Kind.INVALID_REQUEST, ScopeKind.REQUEST, fields=code("bad_input")),
 )
 DIALECT = Dialect(
@@ -54,10 +63,13 @@ DIALECT = Dialect(
         message=(("error", "message"),),
         nested=(("error", "message"),),
         success_marks=(SuccessMark(("error",)),),
+        status=(("error", "status"),),
+        error_name="code",
     ),
     rules=RULES,
     hints=Hints(headers=(HeaderHint("retry-after"),)),
 )
+STREAM = 'event: error\ndata: {"error": {"code": "bad_key"}}\n\n: unknown parameter'
 
 
 def judge(
@@ -198,10 +210,40 @@ def test_an_error_inside_a_success_is_an_error(content_type: str) -> None:
     assert judge(200, body, headers).rule == "d:day"
 
 
+def test_a_stream_that_carries_a_models_words_as_they_are_is_not_believed() -> None:
+    dialect = replace(DIALECT, errors=replace(DIALECT.errors, raw_streams=True))
+    said = json.dumps(error(code="quota")).encode()
+    assert classify(dialect, Outcome(200, {}, b"data: " + said)).kind is Kind.OK
+    assert classify(dialect, Outcome(200, {}, said)).rule == "d:day"
+
+
 def test_an_unknown_error_inside_a_success_is_unknown() -> None:
     verdict = judge(200, error(code="new"))
     assert (verdict.kind, verdict.scope) == (Kind.UNKNOWN, ScopeKind.REQUEST)
     assert verdict.evidence is Evidence.WEAK
+
+
+def test_an_error_inside_a_success_is_judged_by_the_status_that_it_names() -> None:
+    verdict = judge(200, error(code="new", status=429), {"retry-after": "7"})
+    assert (verdict.kind, verdict.rule) == (Kind.RATE_LIMITED, "status:429")
+    assert (verdict.evidence, verdict.retry_hint_s) == (Evidence.WEAK, 7.0)
+    assert judge(200, error(code="quota", status=503)).rule == "d:day"
+
+
+def test_a_closed_websocket_is_judged_by_its_code_and_reason() -> None:
+    closed = "received 1008 (policy violation) Blocked until further notice"
+    assert judge(None, closed, transport=TransportError.RESET).rule == "d:closed"
+    assert judge(None, closed.replace("1008", "1011")).rule == "status:none"
+
+
+@pytest.mark.parametrize("status", [401, 429])
+def test_the_name_that_a_client_printed_counts_where_no_caller_can_have_written_it(
+    status: int,
+) -> None:
+    assert judge(status, "openai.BadThing: x").rule == f"status:{status}"
+    assert judge(status, "bad_keyError: Invalid").rule == f"status:{status}"
+    assert judge(status, "QuotaError: Invalid").rule == "d:quota-error"
+    assert judge(400, "QuotaError: Invalid").rule == "status:400"
 
 
 @pytest.mark.parametrize(
@@ -226,6 +268,15 @@ def test_broken_json_is_weak_evidence_and_stays_with_the_model() -> None:
     assert (verdict.rule, verdict.evidence) == ("d:bad-key", Evidence.WEAK)
     assert verdict.scope is ScopeKind.KEY_MODEL
     assert judge(400, broken.replace("bad_key", "bad_input")).scope is ScopeKind.REQUEST
+
+
+@pytest.mark.parametrize("body", ['{"error": {"code": "bad_key"}}: unknown parameter', STREAM])
+def test_what_may_begin_with_a_callers_words_reaches_no_further_than_the_request(
+    body: str,
+) -> None:
+    assert judge(400, body).rule == "status:400"
+    assert judge(400, body.replace("bad_key", "bad_input")).rule == "d:bad-input"
+    assert judge(401, body).rule == judge(None, body).rule == "d:bad-key"
 
 
 def test_a_cut_body_is_read_as_far_as_it_goes() -> None:

@@ -58,3 +58,22 @@ def test_one_phrase_of_a_wording_is_enough() -> None:
     assert wording.matches("slow down please")
     assert not wording.matches("overloaded again")
     assert not wording.matches("all is well")
+
+
+@pytest.mark.parametrize(
+    ("message", "is_match"),
+    [
+        ("acme/m-1 is no model", True),
+        ("invalid value: acme/m-1 is no model", False),
+        ("acme/m-1\tis no model", False),
+    ],
+)
+def test_a_word_is_a_gap_that_no_sentence_fits_into(message: str, *, is_match: bool) -> None:
+    assert Phrase.of("{word} is no model", whole=True).matches(message) is is_match
+
+
+def test_a_word_may_stand_in_the_middle_and_at_the_end() -> None:
+    phrase = Phrase.of("{} of {word} is {word}", whole=True)
+    assert phrase.matches("the model of acme is m-1")
+    assert not phrase.matches("the model of acme and others is m-1")
+    assert not phrase.matches("the model of acme is m-1 today")

@@ -1,5 +1,8 @@
 """When to come back, in every form that providers write it."""
 
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,10 +11,11 @@ from broker.core.verdicts.answer import Answer
 from broker.core.verdicts.dialect import EACH, ErrorSites, HeaderHint, HintForm, Hints
 from broker.core.verdicts.hints import MAX_HINT_S, parse_duration_s, retry_hint_s
 
+TOKYO = ZoneInfo("Asia/Tokyo")
 HINTS = Hints(
     headers=(HeaderHint("retry-after-ms", HintForm.MILLISECONDS), HeaderHint("retry-after")),
     fields=(("details", EACH, "retryDelay"),),
-    phrases=("try again in ",),
+    phrases=("try again in ", "reset at "),
     resets=(
         HeaderHint("reset-requests", HintForm.RESET, when_zero="left-requests"),
         HeaderHint("reset-tokens", HintForm.RESET, when_zero="left-tokens"),
@@ -90,7 +94,8 @@ def test_headers_are_believed_within_reason(headers: dict[str, str], seconds: fl
     [
         (NO_REQUESTS, 9.0),
         ({"reset-requests": "9s", "left-requests": "3"}, None),
-        ({"reset-requests": "9s"}, None),
+        ({"reset-requests": "9s"}, 9.0),
+        ({"reset-requests": "9s", "reset-tokens": "1m", "left-tokens": "7"}, 9.0),
         (NO_REQUESTS | {"reset-tokens": "1m", "left-tokens": "0.0"}, 60.0),
         (NO_REQUESTS | {"reset-tokens": "1m", "left-tokens": "7"}, 9.0),
     ],
@@ -123,6 +128,36 @@ def test_a_header_outranks_a_field_and_a_field_outranks_words() -> None:
 )
 def test_words_need_a_number_and_a_unit(message: str, seconds: float | None) -> None:
     assert hint({}, message=message) == seconds
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Will reset at 2015-10-21T07:29:00Z.", 60.0),
+        ("Will reset at 2015-10-21T09:29:00.5+02:00.", 60.0),
+        ("Will reset at 2015-10-21 at 07:29 UTC.", 60.0),
+        ("Will reset at 2015-10-21 16:29:00 (request 1)", 60.0),
+        ("Will reset at 2015-10-32 16:29:00", None),
+        ("Will reset at midnight", None),
+    ],
+)
+def test_words_may_name_an_instant_in_the_dialects_time_zone(
+    message: str, seconds: float | None
+) -> None:
+    hints = replace(HINTS, zone=TOKYO)
+    answer = Answer(SITES, {"message": message})
+    assert retry_hint_s(hints, {"date": DATE}, answer) == seconds
+    assert retry_hint_s(hints, {}, answer) is None
+
+
+def test_an_instant_in_no_zone_is_no_hint() -> None:
+    assert hint({"date": DATE}, message="Will reset at 2015-10-21 16:29:00") is None
+
+
+def test_a_field_may_be_an_instant() -> None:
+    details = [{"retryDelay": "1445412500"}]
+    assert hint({"date": DATE}, details=details) == 20.0
+    assert hint({}, details=details) is None
 
 
 @given(
