@@ -26,6 +26,7 @@ def configured_providers(
             base_url=(setting.base_url or dialect.base_url).rstrip("/"),
             models=setting.models,
             fallbacks=setting.targets,
+            is_named=name in settings.providers,
         )
     return providers
 

@@ -11,7 +11,8 @@ class Provider:
     """A provider by its configured name; it speaks the `dialect` of a catalogue file.
 
     `base_url` is its own or its dialect's. `models` are those an operator configured by name;
-    `fallbacks` are offered first when the provider has nothing to lease.
+    `fallbacks` are offered first when the provider has nothing to lease. `is_named` says that an
+    operator named it; else it is there because the catalogue knows it.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Provider:
     base_url: str
     models: tuple[str, ...] = ()
     fallbacks: tuple[Target, ...] = ()
+    is_named: bool = True
 
     @property
     def is_probeable(self) -> bool:

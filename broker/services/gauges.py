@@ -51,7 +51,8 @@ class Gauges:
 
         Of tenants' keys only those in use are known, and their number says nothing.
         """
-        counts = {(name, state.value): 0 for name in self.keyring.providers for state in KeyState}
+        names = self.keyring.used_providers
+        counts = {(name, state.value): 0 for name in names for state in KeyState}
         for (provider, _), state in states:
             counts[provider, state.value] += 1
         return counts

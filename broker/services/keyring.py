@@ -36,6 +36,7 @@ class Keyring:
         self._loads: dict[str, KeyLoad] = {}
         self._pools = Pools()
         self._by_place: dict[tuple[str, str], dict[str, Key]] = {}
+        self._used = {name for name, provider in providers.items() if provider.is_named}
         self._unreadable: dict[str, Mapping[str, Collection[str]]] = {}
 
     def provider(self, name: str) -> Provider:
@@ -96,6 +97,11 @@ class Keyring:
     def every(self, provider: str) -> Iterator[Key]:
         """Every key of a provider that is here, whoever owns it."""
         return (held.key for held in self._held.values() if held.key.provider == provider)
+
+    @property
+    def used_providers(self) -> list[str]:
+        """The providers to tell of: an operator named them, or they had a key since the start."""
+        return sorted(self._used)
 
     def has_keys(self, provider: str, owner: str = "") -> bool:
         """Has an owner any key of the provider?"""
@@ -217,6 +223,7 @@ class Keyring:
         if before is not None and before.key.provider != key.provider:
             self._displace(before.key)
         self._by_place.setdefault((key.owner, key.provider), {})[key.key_id] = key
+        self._used.add(key.provider)
         self._pools.forget(key.owner, key.provider)
         if key.owner:
             for model in key.models:

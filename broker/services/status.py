@@ -191,7 +191,7 @@ class Status:
         return self.glances[0]
 
     def _providers(self, standings: Standings) -> Iterator[ProviderStatus]:
-        for name in sorted(self.keyring.providers):
+        for name in self.keyring.used_providers:
             keys = self.keyring.keys(name)
             yield ProviderStatus(
                 provider=name,

@@ -155,3 +155,13 @@ def test_models_that_a_probe_listed_are_offered_and_known() -> None:
     keyring.models.note_worked("openai", "worked")
     assert keyring.models.offered("openai") == ("gpt-4o", "gpt-mini", "listed", "worked")
     assert keyring.models.is_known("openai", "listed")
+
+
+def test_a_provider_that_nobody_named_is_told_of_once_it_had_a_key() -> None:
+    unnamed = {name: replace(provider, is_named=False) for name, provider in PROVIDERS.items()}
+    keyring = Keyring(unnamed)
+    assert keyring.used_providers == []
+    keyring.replace("env", SourceSnapshot((a_key("g", "groq"),)))
+    assert keyring.used_providers == ["groq"]
+    keyring.replace("env", SourceSnapshot(()))
+    assert keyring.used_providers == ["groq"]

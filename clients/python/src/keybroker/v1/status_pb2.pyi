@@ -226,7 +226,7 @@ class BrokerStatus(_message.Message):
 
     @_builtins.property
     def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderStatus]:
-        """The configured providers, by name."""
+        """The providers that the settings name, or that have keys, by name."""
 
     @_builtins.property
     def circuits(self) -> _containers.RepeatedCompositeFieldContainer[_circuit_pb2.Circuit]:
