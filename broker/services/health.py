@@ -39,7 +39,7 @@ after a sweep must find the same state on every replica."""
 CUT_OFF_S = 1.0
 """A fact that the log has not confirmed for this long says that the store does not work."""
 
-CLOSE_WAIT_S = 1.0
+CLOSE_WAIT_S = 3.0
 """How long the end waits for the log to take what is pending."""
 
 MAX_STRANGERS = 1024

@@ -80,8 +80,8 @@ class LastGoods:
                 self._tell(self._sealer.fault)
             return
         try:
-            for key, at in list(self._due.values()):
-                await self._save(key, at)
+            while self._due:  # also what becomes due meanwhile
+                await self._save(*next(iter(self._due.values())))
             for key_id in self._long_unnamed(is_complete=is_complete):
                 await self._store.remove(key_id)
                 self._kept.pop(key_id, None)

@@ -131,6 +131,11 @@ class Rotating:
                     await self.saving
                 await self._save(is_complete=False)
 
+    def _save_soon(self) -> None:
+        """Write what is due before the next second: this process may be killed by then."""
+        if self.saving is None or (self.saving.done() and self.saving.exception() is None):
+            self.saving = asyncio.create_task(self._save(is_complete=False))
+
     async def _save(self, *, is_complete: bool) -> None:
         await self.last_goods.read()
         await self.last_goods.save(is_complete=is_complete)
@@ -160,6 +165,8 @@ class Rotating:
             return
         if key.provenance is Provenance.SYSTEM:
             self.last_goods.note(in_use, now)
+            if is_news:
+                self._save_soon()
         elif is_news:
             self.stored.note_authenticated(key, now)
 
@@ -185,7 +192,7 @@ class Rotating:
             self.keyring.choose(key_id, self._is_rejected, self.clock.now())
             held = self.keyring.held(key_id)
             if held is not None and held.key != held.newest:
-                self.news.restored(held)
+                self.news.restored(held, is_rejected=self._is_rejected(held.newest))
 
     def _is_rejected(self, key: Key) -> bool:
         if self.health.is_calm(key.provider):

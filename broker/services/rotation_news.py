@@ -65,13 +65,17 @@ class RotationNews:
         attributes = {"revision": key.revision, "in_use": in_use.revision, "source": source}
         self._record("revision_rejected", key, message, attributes)
 
-    def restored(self, held: HeldKey) -> None:
+    def restored(self, held: HeldKey, *, is_rejected: bool) -> None:
         """The secret that is declared is not the one that worked in the last run."""
         key, declared = held.key, held.newest.revision
         self._noticed[key.key_id, declared] = self._clock.now()
+        source = self._keyring.source_of(key.key_id)
         message = (
-            f"{key.key_id}: its secret is new since the last run; revision {key.revision}, which"
-            f" worked then, serves until {declared} is proved"
+            f"{key.key_id}: its secret, revision {declared}, was rejected in the last run;"
+            f" {key.revision}, which worked then, serves: mend it in {source}"
+            if is_rejected
+            else f"{key.key_id}: its secret is new since the last run; revision {key.revision},"
+            f" which worked then, serves until {declared} is proved"
         )
         attributes = {"revision": key.revision, "declared": declared}
         self._record("revision_restored", key, message, attributes)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.adapters.sql import sqlite
-from broker.adapters.sql.faults import Episode
+from broker.adapters.sql.faults import MOVED, Episode
 from broker.adapters.sql.file import DatabaseFile
 from broker.adapters.sql.job import AnyJob, Job
 from broker.adapters.sql.migrating import migrate, recognise
@@ -45,8 +45,8 @@ class Database:
         self._engine = engine
         self._anchor = sqlite.hold(engine)
         self._deadline_s = deadline_s
-        self._reading = Episode(file.path, "reading", sqlite.cause)
-        self._writing = Episode(file.path, "writing", sqlite.cause)
+        self._reading = Episode(file.path, "reading", self._cause)
+        self._writing = Episode(file.path, "writing", self._cause)
         self._readers = Readers(engine, self._reading, READERS)
         self._writer = Writer(engine, self._writing, file.is_in_place)
         self._is_closed = False
@@ -112,6 +112,10 @@ class Database:
         else:
             return
         log.error("database_damaged", database=str(self.path), detail=detail)
+
+    def _cause(self, error: BaseException | None) -> str:
+        """Why it does not work; a file that is gone is the reason for whatever else is said."""
+        return sqlite.cause(error) if self._file.is_in_place() else MOVED
 
     def _close(self) -> None:
         self._readers.close(self._deadline_s)

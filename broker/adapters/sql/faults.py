@@ -15,6 +15,9 @@ from broker.ports.errors import StoreUnavailableError
 log = structlog.get_logger("keybroker")
 
 
+MOVED = "its file was moved or deleted: put it back, and restart"
+
+
 class MovedError(Exception):
     """The database's file is no longer where it was opened."""
 
@@ -52,7 +55,7 @@ class Episode:
         if isinstance(error, DBAPIError):
             return self._told(self._cause(error.orig))
         if isinstance(error, MovedError):
-            return self._told("its file was moved or deleted: put it back, and restart")
+            return self._told(MOVED)
         return self._told(f"it answered {type(error).__name__}")
 
     def _told(self, fault: str) -> StoreUnavailableError:

@@ -1,7 +1,7 @@
 """Tenants' keys and policies as rows: one transaction a change."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,13 +24,20 @@ from broker.adapters.sql.rows import (
     policy_of,
     policy_values,
     revision_values,
+    sealed_values,
     settings_values,
 )
 from broker.adapters.sql.schema import KEY_REVISIONS, KEYS, TENANT_POLICIES
 from broker.core.key import KeySettings
+from broker.core.sealed import SealedSecret
 from broker.core.tenancy import TenantPolicy
 from broker.ports.errors import DuplicateSecretError, KeyTakenError
-from broker.ports.key_store import StoredKey, StoredRevision, TenantRecord
+from broker.ports.key_store import (
+    NOTHING_RESEALED,
+    StoredKey,
+    StoredRevision,
+    TenantRecord,
+)
 
 _K, _R, _P = KEYS.c, KEY_REVISIONS.c, TENANT_POLICIES.c
 
@@ -98,11 +105,25 @@ class SqlKeyStore:
 
         await self._database.write(write)
 
-    async def update(self, key_id: str, settings: KeySettings, at: float) -> bool:
+    async def update(
+        self,
+        key_id: str,
+        settings: KeySettings,
+        at: float,
+        resealed: Mapping[str, SealedSecret] = NOTHING_RESEALED,
+    ) -> bool:
         """Replace a key's settings."""
         change = update(KEYS).where(_K.key_id == key_id)
         change = change.values(**settings_values(settings), updated_at=at)
-        return await self._database.write(lambda connection: _changed(connection, change))
+
+        def write(connection: Connection) -> bool:
+            for revision, sealed in resealed.items():
+                of_revision = (_R.key_id == key_id) & (_R.revision == revision)
+                reseal = update(KEY_REVISIONS).where(of_revision)
+                connection.execute(reseal.values(sealed_values(sealed)))
+            return _changed(connection, change)
+
+        return await self._database.write(write)
 
     async def add_revision(self, key_id: str, revision: StoredRevision) -> bool:
         """Keep a revision as the newest; that it authenticated before is not forgotten."""

@@ -21,6 +21,7 @@ _MAX_WAL_BYTES = 64 * 1024 * 1024
 _CAUSES = {
     "SQLITE_BUSY": "another process holds a lock on it",
     "SQLITE_LOCKED": "another connection holds a lock on it",
+    "SQLITE_PROTOCOL": "another process holds a lock on it",
     "SQLITE_READONLY": "it cannot be written: make file, folder and disk writable",
     "SQLITE_PERM": "access is denied: look at the owner and mode of the file",
     "SQLITE_AUTH": "access is denied: look at the owner and mode of the file",

@@ -14,6 +14,7 @@ from broker.ports.errors import SealClosedError, StoreUnavailableError
 from broker.ports.key_source import SourceFault
 from broker.ports.last_good import LastGood
 from broker.services.last_goods import FORGET_AFTER_S, REFRESH_S
+from tests.fakes import settle
 from tests.unit.services.answers import BAD_KEY, OK
 from tests.unit.services.house import INCONCLUSIVE, REJECTED, House, a_house
 from tests.unit.services.rotation_given import (
@@ -259,6 +260,15 @@ async def test_what_was_kept_of_another_provider_s_key_of_the_same_id_is_not_use
     house = await worked()
     again = await restarted(house, new("new", a_key("k", "groq")))
     assert held(again) == ["new"]
+
+
+async def test_what_worked_is_kept_before_the_next_second() -> None:
+    """A broker that is killed right after the probes of its start falls back on them too."""
+    house = await a_house(*(a_key(name) for name in "abc"))
+    async for _ in house.core.probing.probe_now(house.core.keyring.keys()):
+        pass
+    await settle()
+    assert set(await kept(house)) == set("abc")
 
 
 async def test_what_is_due_is_written_before_the_end() -> None:
