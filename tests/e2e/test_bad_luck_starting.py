@@ -51,7 +51,7 @@ async def test_a_database_that_cannot_be_used_is_told_in_one_line_and_left_as_it
     ends = await asyncio.gather(
         *(house.refused(DATABASE=f"sqlite:///{path}") for path in bad.values())
     )
-    assert time.monotonic() - began < 12.0
+    assert time.monotonic() - began < 40.0
     for (why, path), end in zip(bad.items(), ends, strict=True):
         assert end.code == Exit.CANNOT_START
         assert end.last.startswith(f"keybroker: the database {path} cannot be used: "), end
