@@ -1,12 +1,15 @@
 """Where tenants' keys and policies are kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Protocol, Self
 
 from broker.core.key import KeySettings
 from broker.core.sealed import SealedSecret
 from broker.core.tenancy import TenantPolicy
+
+NOTHING_RESEALED: Mapping[str, SealedSecret] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,14 @@ class StoredKey:
     created_at: float
     updated_at: float
 
+    def resealed(self, resealed: Mapping[str, SealedSecret]) -> Self:
+        """The same with some revisions' secrets, by name, sealed anew."""
+        revisions = (
+            replace(revision, sealed=resealed.get(revision.revision, revision.sealed))
+            for revision in self.revisions
+        )
+        return replace(self, revisions=tuple(revisions))
+
 
 @dataclass(frozen=True, slots=True)
 class TenantRecord:
@@ -59,9 +70,18 @@ class KeyStore(Protocol):
         ...
 
     async def page(
-        self, *, after: tuple[str, str], limit: int, provider: str = "", tenant: str = ""
+        self,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        provider: str = "",
+        tenant: str = "",
+        expires_by: float | None = None,
     ) -> list[StoredKey]:
-        """Up to `limit` keys by (provider, key id), those that come after `after`."""
+        """Up to `limit` keys by (provider, key id), those that come after `after`.
+
+        With `expires_by` only those that expire until that epoch second.
+        """
         ...
 
     async def create(self, key: StoredKey, first_policy: TenantPolicy) -> None:
@@ -72,8 +92,17 @@ class KeyStore(Protocol):
         """
         ...
 
-    async def update(self, key_id: str, settings: KeySettings, at: float) -> bool:
-        """Replace a key's settings; say whether there is such a key."""
+    async def update(
+        self,
+        key_id: str,
+        settings: KeySettings,
+        at: float,
+        resealed: Mapping[str, SealedSecret] = NOTHING_RESEALED,
+    ) -> bool:
+        """Replace a key's settings; say whether there is such a key.
+
+        At once the secrets of revisions are replaced by `resealed`; unknown ones are ignored.
+        """
         ...
 
     async def add_revision(self, key_id: str, revision: StoredRevision) -> bool:

@@ -52,7 +52,7 @@ class Keeping:
 
     A change that has begun is finished, also when the operator who asked for it goes away. Every
     method raises StoreUnavailable- and ChangeUncertainError, and KeySourceOwnedError for a system
-    key; those that take a secret also SealClosedError.
+    key; those that take a secret, or move one to another base_url, also SealClosedError.
     """
 
     keyring: Keyring
@@ -105,7 +105,8 @@ class Keeping:
         if self.keyring.source_of(key_id):
             raise KeyExistsError(key_id)
         tenant, provider, now = new.tenant, new.provider, self.clock.now()
-        revision = await self.sealing.revision(new.secret, tenant, provider, key_id)
+        base_url = new.settings.base_url
+        revision = await self.sealing.revision(new.secret, tenant, provider, key_id, base_url)
         key = StoredKey(key_id, tenant, provider, new.settings, (revision,), now, now)
         mode = PolicyMode.TENANT_ONLY
         first = TenantPolicy(tenant, provider, mode, set_by=principal, set_at=now)
@@ -132,8 +133,11 @@ class Keeping:
         settings = change(key.settings)
         self.sealing.check_is_no_secret("settings.account", settings.account, key)
 
+        is_moved = settings.base_url != key.settings.base_url
+        resealed = await self.sealing.elsewhere(key, settings.base_url) if is_moved else {}
+
         async def update() -> None:
-            if not await self.store.update(key_id, settings, now):
+            if not await self.store.update(key_id, settings, now, resealed):
                 raise KeyUnknownError(key_id)
 
         async def is_made() -> bool:
@@ -143,14 +147,15 @@ class Keeping:
         await self.committing.commit(key.tenant, update(), is_made, "the key was updated")
         await self.tenants.reload(key.tenant)
         self._tell("key_updated", key, principal, fields=fields)
-        if settings.base_url != key.settings.base_url:
+        if is_moved:
             self.probing.ask(key_id)
-        return replace(key, settings=settings, updated_at=now)
+        return replace(key, settings=settings, updated_at=now).resealed(resealed)
 
     async def _rotate(self, principal: str, key_id: str, secret: Secret) -> StoredKey:
         key = await self._owned(key_id)
         self.sealing.check_is_no_name(secret, key_id, key.tenant, key.settings.account)
-        revision = await self.sealing.revision(secret, key.tenant, key.provider, key_id)
+        base_url = key.settings.base_url
+        revision = await self.sealing.revision(secret, key.tenant, key.provider, key_id, base_url)
         newest = key.revisions[0]
         if newest.revision == revision.revision and await self.opening.open(key, newest):
             return key

@@ -41,9 +41,8 @@ class Opening:
 
     async def open(self, stored: StoredKey, revision: StoredRevision) -> Secret | None:
         """The secret of one revision, or None where it does not open."""
-        binding = Binding(stored.tenant, stored.provider, stored.key_id, revision.revision)
         try:
-            return await self._sealer.open(revision.sealed, binding)
+            return await self._sealer.open(revision.sealed, binding_of(stored, revision))
         except SealClosedError:
             return None  # told by the sealer's fault, once for all keys
         except SealBrokenError:
@@ -57,14 +56,22 @@ class Opening:
         if len(self._told) >= MAX_TOLD:
             self._told.clear()
         self._told.add(name)
+        # Its endpoint is sealed with it: another secret must not go where this one would not.
+        look = "check its base_url, then " if stored.settings.base_url else ""
         self._journal.record(
             "key_unreadable",
             stored.provider,
             self._clock.now(),
-            f"{stored.key_id}: its sealed secret does not open; rotate or delete the key",
+            f"{stored.key_id}: its sealed secret does not open; {look}rotate or delete the key",
             key_id=stored.key_id,
             attributes={"revision": revision.revision, "tenant": stored.tenant},
         )
+
+
+def binding_of(stored: StoredKey, revision: StoredRevision) -> Binding:
+    """Where a stored secret belongs."""
+    base_url = stored.settings.base_url
+    return Binding(stored.tenant, stored.provider, stored.key_id, revision.revision, base_url)
 
 
 def described(

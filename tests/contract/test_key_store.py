@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -127,6 +128,19 @@ async def test_an_update_replaces_the_settings_and_nothing_else(store: KeyStore)
     assert await store.key("acme/2") == key("acme/2")
 
 
+async def test_an_update_may_bring_secrets_sealed_anew(store: KeyStore) -> None:
+    await create(store, key("acme/1"), key("acme/2"))
+    (known,) = key("acme/1").revisions
+    sealed = replace(known.sealed, wrapped_key=b"w" * 60, ciphertext=b"c" * 40)
+    resealed = {known.revision: sealed, "unknown": sealed}
+    assert await store.update("acme/1", SETTINGS, START + 60.5, resealed)
+    expected = replace(key("acme/1"), settings=SETTINGS, updated_at=START + 60.5)
+    assert await store.key("acme/1") == replace(
+        expected, revisions=(replace(known, sealed=sealed),)
+    )
+    assert await store.key("acme/2") == key("acme/2")
+
+
 async def test_what_is_not_there_cannot_be_changed(store: KeyStore) -> None:
     assert not await store.update("acme/1", SETTINGS, START)
     assert not await store.add_revision("acme/1", revision("aa"))
@@ -182,3 +196,14 @@ async def test_what_was_read_does_not_change_with_the_store(store: KeyStore) -> 
     await store.put_policy(replace(POLICY, mode=PolicyMode.SYSTEM_ONLY))
     await store.delete("acme/1")
     assert before == TenantRecord("acme", {"openai": POLICY}, (key("acme/1"),))
+
+
+async def test_keys_can_be_paged_by_when_they_expire(store: KeyStore) -> None:
+    at = datetime(2027, 1, 31, tzinfo=UTC)
+    settings = replace(SETTINGS, expires_at=at)
+    soon, never = replace(key("a/1"), settings=settings), key("a/2")
+    await create(store, soon, never, key("a/3"))
+    by = at.timestamp()
+    assert await store.page(after=("", ""), limit=10, expires_by=by) == [soon]
+    assert await store.page(after=("", ""), limit=10, expires_by=by - 1) == []
+    assert await store.page(after=("openai", "a/1"), limit=10, expires_by=by) == []

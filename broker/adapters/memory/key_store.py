@@ -1,13 +1,20 @@
 """Tenants' keys and policies for as long as the process lives."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from heapq import nsmallest
+from math import inf
 
 from broker.core.key import KeySettings
+from broker.core.sealed import SealedSecret
 from broker.core.tenancy import TenantPolicy
 from broker.ports.errors import DuplicateSecretError, KeyTakenError
-from broker.ports.key_store import StoredKey, StoredRevision, TenantRecord
+from broker.ports.key_store import (
+    NOTHING_RESEALED,
+    StoredKey,
+    StoredRevision,
+    TenantRecord,
+)
 
 
 class MemoryKeyStore:
@@ -28,11 +35,19 @@ class MemoryKeyStore:
         return self._keys.get(key_id)
 
     async def page(
-        self, *, after: tuple[str, str], limit: int, provider: str = "", tenant: str = ""
+        self,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        provider: str = "",
+        tenant: str = "",
+        expires_by: float | None = None,
     ) -> list[StoredKey]:
         """Up to `limit` keys that come after `after`."""
         keys = self._keys_of(tenant) if tenant else iter(self._keys.values())
         due = (key for key in keys if _place(key) > after and provider in {"", key.provider})
+        if expires_by is not None:
+            due = (key for key in due if _expires(key) <= expires_by)
         return nsmallest(limit, due, key=_place)
 
     async def create(self, key: StoredKey, first_policy: TenantPolicy) -> None:
@@ -46,12 +61,18 @@ class MemoryKeyStore:
         policies = self._policies.setdefault(first_policy.tenant, {})
         policies.setdefault(first_policy.provider, first_policy)
 
-    async def update(self, key_id: str, settings: KeySettings, at: float) -> bool:
+    async def update(
+        self,
+        key_id: str,
+        settings: KeySettings,
+        at: float,
+        resealed: Mapping[str, SealedSecret] = NOTHING_RESEALED,
+    ) -> bool:
         """Replace a key's settings."""
         key = self._keys.get(key_id)
         if key is None:
             return False
-        self._keys[key_id] = replace(key, settings=settings, updated_at=at)
+        self._keys[key_id] = replace(key, settings=settings, updated_at=at).resealed(resealed)
         return True
 
     async def add_revision(self, key_id: str, revision: StoredRevision) -> bool:
@@ -120,3 +141,9 @@ class MemoryKeyStore:
 
 def _place(key: StoredKey) -> tuple[str, str]:
     return key.provider, key.key_id
+
+
+def _expires(key: StoredKey) -> float:
+    """When a key expires; never, as far as is known, is later than any time."""
+    at = key.settings.expires_at
+    return inf if at is None else at.timestamp()

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, delete, func, insert, or_, select
 
 from broker.adapters.sql.database import Database
-from broker.adapters.sql.rows import AnyRow
+from broker.adapters.sql.rows import AnyRow, time_of
 from broker.adapters.sql.schema import EVENTS
 from broker.ports.clock import Clock
 from broker.ports.errors import StoreUnavailableError
@@ -192,7 +192,7 @@ def _event_of(row: AnyRow) -> Event | None:
     """The event of a row; one that cannot be read is left out, so that others can be paged."""
     try:
         told = json.loads(row.record)
-        return Event(at=float(row.at), kind=row.kind, provider=row.provider, **told)
+        return Event(at=time_of(row.at), kind=row.kind, provider=row.provider, **told)
     except (ValueError, TypeError):
         log.warning("event_unreadable", number=row.number)
         return None

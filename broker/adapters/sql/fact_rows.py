@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select
 
-from broker.adapters.sql.rows import AnyRow
+from broker.adapters.sql.rows import NO_TIME_S, AnyRow, time_of
 from broker.adapters.sql.schema import FACTS, SNAPSHOTS
 from broker.core.health import FACT_MEMORY_S
 from broker.core.records import (
@@ -71,7 +71,9 @@ def heads(connection: Connection) -> dict[str, tuple[int, float]]:
     """The last position of each provider's log, and how far its log time has come."""
     found: dict[str, tuple[int, float]] = {}
     for table in (FACTS, SNAPSHOTS):
-        at, position = func.max(table.c.at), func.max(table.c.position)
+        # Text, which SQLite may hold as well, compares as later than any number.
+        believed = case((table.c.at < NO_TIME_S, table.c.at), else_=0.0)
+        at, position = func.max(believed), func.max(table.c.position)
         query = select(table.c.provider, position, at).group_by(table.c.provider)
         for provider, last, log_time in connection.execute(query):
             before = found.get(provider, (0, 0.0))
@@ -134,7 +136,7 @@ def _trim(connection: Connection, snapshot: Snapshot, kept: Sequence[int]) -> No
 
 def _logged_of(row: AnyRow) -> Logged:
     fact = fact_of(_plain(row.record))
-    return Logged(int(row.position), float(row.at), float(row.age_s), fact)
+    return Logged(int(row.position), time_of(row.at), time_of(row.age_s), fact)
 
 
 def _read(complaint: str, row: AnyRow, reading: Callable[[AnyRow], T]) -> T | None:
@@ -155,6 +157,7 @@ def _snapshot_of(row: AnyRow) -> Snapshot:
     snapshot = snapshot_of(_plain(row.record))
     if (snapshot.provider, snapshot.position) != (row.provider, row.position):
         raise RecordError("it is that of another place")
+    time_of(snapshot.at)
     return snapshot
 
 

@@ -71,7 +71,13 @@ class SqlKeyStore:
         return await self._database.read(lambda connection: _find(connection, key_id))
 
     async def page(
-        self, *, after: tuple[str, str], limit: int, provider: str = "", tenant: str = ""
+        self,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        provider: str = "",
+        tenant: str = "",
+        expires_by: float | None = None,
     ) -> list[StoredKey]:
         """Up to `limit` keys that come after `after`."""
         query = select(KEYS).order_by(_K.provider, _K.key_id).limit(limit)
@@ -80,6 +86,8 @@ class SqlKeyStore:
             query = query.where(_K.provider == provider)
         if tenant:
             query = query.where(_K.tenant == tenant)
+        if expires_by is not None:
+            query = query.where(_K.expires_at <= expires_by)
 
         def read(connection: Connection) -> list[StoredKey]:
             keys = connection.execute(query).fetchall()

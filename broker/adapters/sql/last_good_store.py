@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, delete, insert, select, union
 
 from broker.adapters.sql.database import Database
-from broker.adapters.sql.rows import AnyRow, readable, sealed_of, sealed_values
+from broker.adapters.sql.rows import AnyRow, readable, sealed_of, sealed_values, time_of
 from broker.adapters.sql.schema import KEY_REVISIONS, LAST_GOOD
 from broker.ports.last_good import LastGood
 
@@ -52,5 +52,5 @@ async def sealing_keys(database: Database) -> frozenset[str]:
 def _last_good_of(row: AnyRow) -> LastGood:
     with readable(f"the last good secret of {row.key_id!r}"):
         return LastGood(
-            row.key_id, row.provider, row.revision, sealed_of(row), float(row.authenticated_at)
+            row.key_id, row.provider, row.revision, sealed_of(row), time_of(row.authenticated_at)
         )

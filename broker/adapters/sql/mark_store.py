@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from broker.adapters.sql.database import Database
-from broker.adapters.sql.rows import AnyRow, readable
+from broker.adapters.sql.rows import AnyRow, readable, time_of
 from broker.adapters.sql.schema import MARKS
 from broker.ports.mark_store import Mark, MarkKind
 
@@ -48,4 +48,4 @@ def _is(kind: MarkKind, subject: str) -> ColumnElement[bool]:
 
 def _mark_of(row: AnyRow) -> Mark:
     with readable(f"a mark on {row.subject!r}"):
-        return Mark(MarkKind(row.kind), row.subject, float(row.at), row.principal, row.reason)
+        return Mark(MarkKind(row.kind), row.subject, time_of(row.at), row.principal, row.reason)

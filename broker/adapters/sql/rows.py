@@ -15,6 +15,10 @@ from broker.core.words import DenialReason
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.key_store import StoredKey, StoredRevision
 
+NO_TIME_S = 253_402_300_800.0
+"""The first epoch second that no calendar has: a row of that time or later is damaged, and must not
+take the clock there."""
+
 AnyRow = Row[Any]
 Values = dict[str, object]
 
@@ -60,6 +64,14 @@ def sealed_of(row: AnyRow) -> SealedSecret:
     return SealedSecret(_text(row.sealed_by), _bytes(row.wrapped_key), _bytes(row.ciphertext))
 
 
+def time_of(value: Any) -> float:  # noqa: ANN401 - a column's, of whatever type
+    """Epoch or plain seconds; raises ValueError and TypeError for what no clock can show."""
+    at = float(value)
+    if not 0.0 <= at < NO_TIME_S:
+        raise ValueError
+    return at
+
+
 def _text(value: object) -> str:
     """SQLite keeps whatever type it is given, or damage makes."""
     if not isinstance(value, str):
@@ -94,7 +106,7 @@ def policy_of(row: AnyRow) -> TenantPolicy:
             mode=PolicyMode(row.mode),
             fall_through=frozenset(map(DenialReason, json.loads(row.fall_through))),
             set_by=row.set_by,
-            set_at=float(row.set_at),
+            set_at=time_of(row.set_at),
         )
 
 
@@ -118,8 +130,8 @@ def revision_of(row: AnyRow) -> StoredRevision:
     return StoredRevision(
         _text(row.revision),
         sealed_of(row),
-        float(row.created_at),
-        None if at is None else float(at),
+        time_of(row.created_at),
+        None if at is None else time_of(at),
     )
 
 
@@ -147,6 +159,6 @@ def key_of(row: AnyRow, revisions: Sequence[AnyRow]) -> StoredKey:
                 base_url=_text(row.base_url),
             ),
             revisions=tuple(map(revision_of, revisions)),
-            created_at=float(row.created_at),
-            updated_at=float(row.updated_at),
+            created_at=time_of(row.created_at),
+            updated_at=time_of(row.updated_at),
         )

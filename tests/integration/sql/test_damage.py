@@ -43,6 +43,7 @@ async def test_a_damaged_row_is_told_and_the_others_are_read(database: Database)
         ("expires_at", "soon"),
         ("weight", "x"),
         ("models", "[]"),
+        ("updated_at", "9e999"),
     ):
         change = update(KEYS).where(KEYS.c.key_id == "acme/1").values({column: text(f"'{value}'")})
         await database.write(partial(execute, change=change))
@@ -59,12 +60,15 @@ async def test_a_policy_that_cannot_be_read_is_no_policy_to_guess(database: Data
         await keys.tenant("acme")
 
 
-async def test_an_event_that_cannot_be_read_hides_no_other(database: Database) -> None:
+@pytest.mark.parametrize("damaged", ["record = '{'", "at = 1e300", "at = 9e999"])
+async def test_an_event_that_cannot_be_read_hides_no_other(
+    database: Database, damaged: str
+) -> None:
     history = SqlEventHistory(database, FakeClock())
     for number in range(3):
         history.record(an_event(number))
     await history.page(before=None, limit=1)
-    await run(database, "UPDATE events SET record = '{' WHERE number = 2")
+    await run(database, f"UPDATE events SET {damaged} WHERE number = 2")  # noqa: S608
     page, cursor = await history.page(before=None, limit=2)
     assert [event.event_id for event in page] == ["e2"]
     page, _ = await history.page(before=cursor, limit=2)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from broker.adapters.sql import last_logged_at
 from broker.ports.errors import StoreUnusableError
 from tests.fakes import FakeClock
+from tests.integration.sql.disturbing import opened
 from tests.integration.sql.log_given import a_life, append, change, entries, save
 
 
@@ -98,3 +100,19 @@ async def test_a_fact_that_cannot_be_read_is_left_out_and_told_of(
         assert (await append(log, "d"))[0].position == 4
     (line,) = logs
     assert (line["event"], line["position"], line["detail"]) == ("fact_unreadable", 2, detail)
+
+
+@pytest.mark.parametrize("at", ["9e999", "1e300", "'later'"])
+async def test_the_clock_began_at_a_time_that_no_calendar_has(
+    path: Path, clock: FakeClock, at: str
+) -> None:
+    """A row's damage ended the start as a bug, or every call with one."""
+    async with a_life(path, clock) as log:
+        first, _ = await append(log, *"ab")
+    await change(path, f"UPDATE facts SET at = {at} WHERE position = 2")  # noqa: S608
+    async with opened(path) as database:
+        assert await last_logged_at(database) == first.at
+    async with a_life(path, clock) as log:
+        assert [entry.fact.fact_id for entry in await entries(log)] == ["a"]
+        (next_one,) = await append(log, "c")
+        assert next_one.position == 3, "its place is taken all the same"

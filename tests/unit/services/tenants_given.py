@@ -1,14 +1,21 @@
 """A key store that fails as a test tells it to, and keys as operators give them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from broker.adapters.memory import MemoryKeyStore
 from broker.core.key import KeySettings
+from broker.core.sealed import SealedSecret
 from broker.core.tenancy import TenantPolicy
 from broker.ports.errors import StoreUnavailableError
-from broker.ports.key_store import KeyStore, StoredKey, StoredRevision, TenantRecord
+from broker.ports.key_store import (
+    NOTHING_RESEALED,
+    KeyStore,
+    StoredKey,
+    StoredRevision,
+    TenantRecord,
+)
 
 T = TypeVar("T")
 
@@ -42,17 +49,31 @@ class FakeKeyStore:
         return await self._read(self.inner.key(key_id))
 
     async def page(
-        self, *, after: tuple[str, str], limit: int, provider: str = "", tenant: str = ""
+        self,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        provider: str = "",
+        tenant: str = "",
+        expires_by: float | None = None,
     ) -> list[StoredKey]:
         self.pages += 1
-        page = self.inner.page(after=after, limit=limit, provider=provider, tenant=tenant)
+        page = self.inner.page(
+            after=after, limit=limit, provider=provider, tenant=tenant, expires_by=expires_by
+        )
         return await self._read(page)
 
     async def create(self, key: StoredKey, first_policy: TenantPolicy) -> None:
         await self._write(self.inner.create(key, first_policy))
 
-    async def update(self, key_id: str, settings: KeySettings, at: float) -> bool:
-        return await self._write(self.inner.update(key_id, settings, at))
+    async def update(
+        self,
+        key_id: str,
+        settings: KeySettings,
+        at: float,
+        resealed: Mapping[str, SealedSecret] = NOTHING_RESEALED,
+    ) -> bool:
+        return await self._write(self.inner.update(key_id, settings, at, resealed))
 
     async def add_revision(self, key_id: str, revision: StoredRevision) -> bool:
         return await self._write(self.inner.add_revision(key_id, revision))
