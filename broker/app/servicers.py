@@ -24,6 +24,8 @@ from broker.services.inventory import Inventory
 from broker.services.keeping import Keeping
 from broker.services.paging import Pager
 from broker.services.policies import Policies
+from broker.services.principal import Principal
+from broker.services.privacy import Privacy
 from broker.services.retiring import Retiring
 from broker.services.runnable import Runnable
 from broker.services.sealing import Sealing
@@ -52,9 +54,10 @@ class Servicers:
             Service(ADMIN_SERVICE, lambda to: add_AdminServiceServicer_to_server(self.admin, to)),
         ]
 
-    def show_status(self) -> dict[str, object]:
-        """What GetStatus answers, as JSON values."""
-        message = write_status(self.status.status.now())
+    def show_status(self, principal: Principal) -> dict[str, object]:
+        """What GetStatus answers to a principal, as JSON values."""
+        status = self.status.privacy.shown_to(principal, self.status.status.now())
+        message = write_status(status)
         return MessageToDict(message, preserving_proto_field_name=True)
 
 
@@ -85,6 +88,7 @@ def make_servicers(core: Core, catalog: Mapping[str, Dialect]) -> Servicers:
     )
     status = StatusServicer(
         _status(core),
+        Privacy(core.keyring),
         explain,
         Runnable(core.keyring, core.tenants, core.routing, filters, pager, clock),
         Classifying(core.keyring, catalog),

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
 
 from grpc.aio import ServicerContext
 
@@ -22,13 +21,11 @@ from broker.edge.grpc.status_messages import (
 from broker.services.classifying import Classifying
 from broker.services.errors import InvalidFieldError
 from broker.services.explain import Explain
-from broker.services.principal import Principal, Role
+from broker.services.principal import READERS, Principal
+from broker.services.privacy import Privacy
 from broker.services.runnable import Runnable
 from broker.services.status import Status
 from keybroker.v1 import status_pb2, status_pb2_grpc
-
-READERS: Final = frozenset({Role.OBSERVER, Role.OPERATOR})
-"""Who may ask for any tenant, and in any gateway's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class StatusServicer(status_pb2_grpc.StatusServiceServicer):
     """Everybody's service: it changes nothing."""
 
     status: Status
+    privacy: Privacy
     explain: Explain
     runnable: Runnable
     classifying: Classifying
@@ -45,16 +43,19 @@ class StatusServicer(status_pb2_grpc.StatusServiceServicer):
         request: status_pb2.GetStatusRequest,
         context: ServicerContext[status_pb2.GetStatusRequest, status_pb2.GetStatusResponse],
     ) -> status_pb2.GetStatusResponse:
-        return status_pb2.GetStatusResponse(status=write_status(self.status.now()))
+        status = self.privacy.shown_to(caller(), self.status.now())
+        return status_pb2.GetStatusResponse(status=write_status(status))
 
     async def WatchStatus(
         self,
         request: status_pb2.WatchStatusRequest,
         context: ServicerContext[status_pb2.WatchStatusRequest, status_pb2.WatchStatusResponse],
     ) -> AsyncIterator[status_pb2.WatchStatusResponse]:
+        principal = caller()
         async with aclosing(self.status.watch()) as news:
             async for status in news:
-                yield status_pb2.WatchStatusResponse(status=write_status(status))
+                shown = self.privacy.shown_to(principal, status)
+                yield status_pb2.WatchStatusResponse(status=write_status(shown))
 
     async def ListRunnableModels(
         self,

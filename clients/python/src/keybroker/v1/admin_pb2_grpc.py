@@ -200,7 +200,8 @@ class AdminServiceServicer:
         Promises: durable and in force at the answer. Only the fields in `update_mask` change.
 
         Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
-        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, and (ERROR_REASON_SEALED) for `base_url`, which
+        is sealed together with the secret; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

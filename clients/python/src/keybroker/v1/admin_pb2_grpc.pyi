@@ -89,7 +89,8 @@ class AdminServiceStub:
     Promises: durable and in force at the answer. Only the fields in `update_mask` change.
 
     Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
-    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, and (ERROR_REASON_SEALED) for `base_url`, which
+    is sealed together with the secret; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
     """
     RotateKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]
     """Gives a tenant's key a new secret.
@@ -302,7 +303,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Promises: durable and in force at the answer. Only the fields in `update_mask` change.
 
     Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
-    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, and (ERROR_REASON_SEALED) for `base_url`, which
+    is sealed together with the secret; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
     """
     RotateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]  # type: ignore[assignment]
     """Gives a tenant's key a new secret.
@@ -536,7 +538,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         Promises: durable and in force at the answer. Only the fields in `update_mask` change.
 
         Fails: NOT_FOUND (ERROR_REASON_KEY_UNKNOWN); FAILED_PRECONDITION
-        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        (ERROR_REASON_KEY_SOURCE_OWNED) for a system key, and (ERROR_REASON_SEALED) for `base_url`, which
+        is sealed together with the secret; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod

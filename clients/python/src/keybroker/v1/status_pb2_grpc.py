@@ -87,6 +87,8 @@ class StatusServiceServicer:
 
         Promises: one consistent moment of this replica's view. It never waits for a provider, a
         source or the store.
+        A gateway that may lease for some tenants only is shown nothing of others: neither their keys,
+        accounts and endpoints, nor models that may be theirs.
 
         Fails: in the common ways only.
         """
@@ -99,8 +101,8 @@ class StatusServiceServicer:
 
         Who may call: gateway, observer, operator.
 
-        Promises: the first message at once, then at most one a second. A slow reader misses what lay
-        between, never the latest.
+        Promises: the first message at once, then at most one a second, each as GetStatus would answer
+        it. A slow reader misses what lay between, never the latest.
 
         Fails: UNAVAILABLE (ERROR_REASON_DRAINING) ends the stream when the replica shuts down:
         connect again.

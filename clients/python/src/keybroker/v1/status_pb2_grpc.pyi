@@ -48,6 +48,8 @@ class StatusServiceStub:
 
     Promises: one consistent moment of this replica's view. It never waits for a provider, a
     source or the store.
+    A gateway that may lease for some tenants only is shown nothing of others: neither their keys,
+    accounts and endpoints, nor models that may be theirs.
 
     Fails: in the common ways only.
     """
@@ -56,8 +58,8 @@ class StatusServiceStub:
 
     Who may call: gateway, observer, operator.
 
-    Promises: the first message at once, then at most one a second. A slow reader misses what lay
-    between, never the latest.
+    Promises: the first message at once, then at most one a second, each as GetStatus would answer
+    it. A slow reader misses what lay between, never the latest.
 
     Fails: UNAVAILABLE (ERROR_REASON_DRAINING) ends the stream when the replica shuts down:
     connect again.
@@ -118,6 +120,8 @@ class StatusServiceAsyncStub(StatusServiceStub):
 
     Promises: one consistent moment of this replica's view. It never waits for a provider, a
     source or the store.
+    A gateway that may lease for some tenants only is shown nothing of others: neither their keys,
+    accounts and endpoints, nor models that may be theirs.
 
     Fails: in the common ways only.
     """
@@ -126,8 +130,8 @@ class StatusServiceAsyncStub(StatusServiceStub):
 
     Who may call: gateway, observer, operator.
 
-    Promises: the first message at once, then at most one a second. A slow reader misses what lay
-    between, never the latest.
+    Promises: the first message at once, then at most one a second, each as GetStatus would answer
+    it. A slow reader misses what lay between, never the latest.
 
     Fails: UNAVAILABLE (ERROR_REASON_DRAINING) ends the stream when the replica shuts down:
     connect again.
@@ -191,6 +195,8 @@ class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Promises: one consistent moment of this replica's view. It never waits for a provider, a
         source or the store.
+        A gateway that may lease for some tenants only is shown nothing of others: neither their keys,
+        accounts and endpoints, nor models that may be theirs.
 
         Fails: in the common ways only.
         """
@@ -205,8 +211,8 @@ class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Who may call: gateway, observer, operator.
 
-        Promises: the first message at once, then at most one a second. A slow reader misses what lay
-        between, never the latest.
+        Promises: the first message at once, then at most one a second, each as GetStatus would answer
+        it. A slow reader misses what lay between, never the latest.
 
         Fails: UNAVAILABLE (ERROR_REASON_DRAINING) ends the stream when the replica shuts down:
         connect again.
