@@ -3,13 +3,15 @@
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
+from broker.adapters.env.assignment import Assignment
 from broker.adapters.env.dotenv import read_dotenv
+from broker.adapters.env.variables import Variables
 from broker.app.checking import Checking, Reading
 from broker.cli.exits import CommandError, Exit
 from broker.cli.framework import command, new_group
@@ -20,19 +22,23 @@ from broker.config.loading import MAY_BE_EMPTY
 from broker.config.settings import variable
 
 HIDDEN: Final = "(hidden)"
+_KEY: Final = re.compile(r"[A-Z0-9_]{1,40}_API_KEY(_[0-9]{1,4})?")
 _USER: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 app = new_group("Check the server's settings, or print them with their origins.")
 
 
-@command(app, "check", examples=("keybroker config check && systemctl reload keybroker",))
+@command(app, "check", examples=("keybroker config check && systemctl restart keybroker",))
 def check(out: Output) -> None:
     """Check the settings and the sources of keys.
 
     Every fault is told at once. No provider is called: 'keybroker check' tests the keys.
     """
     settings = settings_or_exit(os.environ)
-    reading = asyncio.run(_read(settings))
+    checking = Checking(settings, server_variables(os.environ))
+    reading = asyncio.run(_read(checking))
+    for name in _unread(settings.env_file, checking.providers):
+        note(f"{name} is of no provider that is configured, and is not read")
     faults = [f"{fault.place}: {fault.message}" for fault in reading.faults]
     if out.is_json:
         out.json({"keys": [key.key_id for key in reading.keys], "faults": faults})
@@ -47,8 +53,7 @@ def check(out: Output) -> None:
         out.line(f"The settings are right, and there are {len(reading.keys)} system keys.")
 
 
-async def _read(settings: Settings) -> Reading:
-    checking = Checking(settings, server_variables(os.environ))
+async def _read(checking: Checking) -> Reading:
     try:
         return await checking.read()
     finally:
@@ -93,14 +98,27 @@ def _origins(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     return origins
 
 
-def _in_file(path: Path) -> dict[str, str]:
+def _unread(path: Path, providers: Collection[str]) -> list[str]:
+    """Names in the file that look like keys, perhaps of a provider that is written wrongly."""
+    variables = Variables(providers)
+    return [
+        f"{path}:{item.line}: {item.name}"
+        for item in _assignments(path)
+        if _KEY.fullmatch(item.name) and variables.read(item.name) is None
+    ]
+
+
+def _assignments(path: Path) -> list[Assignment]:
     try:
-        assignments, _ = read_dotenv(path.read_bytes())
+        return read_dotenv(path.read_bytes())[0]
     except OSError:
-        return {}
+        return []
+
+
+def _in_file(path: Path) -> dict[str, str]:
     return {
         item.name.removeprefix(PREFIX).lower(): f"{path}:{item.line}"
-        for item in assignments
+        for item in _assignments(path)
         if item.name.startswith(PREFIX)
         and (item.value.strip() or item.name.removeprefix(PREFIX).lower() in MAY_BE_EMPTY)
     }

@@ -28,7 +28,7 @@ app = new_app()
     "events",
     examples=(
         "keybroker events --since 1h",
-        "keybroker events --follow --kind key_quarantined",
+        "keybroker events --follow --kind circuit_opened --kind provider_down",
         "keybroker events --since 2030-01-31T12:00:00Z --format json",
     ),
 )

@@ -54,7 +54,7 @@ def explain(
     out = session.out
     out.fields(_granted(answer) if answer.HasField("would_grant") else denial_fields(answer.denial))
     for upstream in answer.upstreams:
-        _show_upstream(out, upstream)
+        _show_upstream(out, upstream, is_told=upstream.denial.message == answer.denial.message)
 
 
 def _granted(answer: status_pb2.ExplainAcquireResponse) -> Iterator[tuple[str, str]]:
@@ -68,7 +68,8 @@ def _granted(answer: status_pb2.ExplainAcquireResponse) -> Iterator[tuple[str, s
     yield "degraded", yes(grant.degraded) if grant.degraded else ""
 
 
-def _show_upstream(out: Output, upstream: status_pb2.UpstreamExplanation) -> None:
+def _show_upstream(out: Output, upstream: status_pb2.UpstreamExplanation, *, is_told: bool) -> None:
+    """One upstream; a denial that `is_told` already is not repeated."""
     target = upstream.target
     out.heading(f"{upstream_name(target.provider, target.model)}: {upstream.policy}")
     if upstream.keys:
@@ -79,7 +80,7 @@ def _show_upstream(out: Output, upstream: status_pb2.UpstreamExplanation) -> Non
                 for key in upstream.keys
             ),
         )
-    if upstream.HasField("denial"):
+    if upstream.HasField("denial") and not is_told:
         out.line(f"{word(upstream.denial, 'reason')}: {upstream.denial.message}")
 
 

@@ -34,7 +34,7 @@ REASONS: Final[Mapping[str, _Meaning]] = {
     ),
     "TENANT_FORBIDDEN": _Meaning(
         Exit.FORBIDDEN,
-        "{principal} may not lease for tenant {tenant_id!r}: use the token of one that may",
+        "{principal} may not lease {for_whom}: use the token of one that may",
     ),
     "INVALID_FIELD": _Meaning(Exit.USAGE),
     "FIELDS_CONTRADICT": _Meaning(Exit.USAGE),
@@ -108,8 +108,19 @@ def call_error(error: grpc.RpcError, where: str, timeout_s: float) -> CallError:
     if meaning.sentence:
         # A broker of another version may tell less than the sentence needs.
         with suppress(KeyError):
-            message = meaning.sentence.format_map(metadata)
+            message = meaning.sentence.format_map(_in_words(metadata))
     return CallError(meaning.exit, message, reason, metadata)
+
+
+def _in_words(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata for a person."""
+    words = dict(metadata)
+    if "known_providers" in words:
+        words["known_providers"] = ", ".join(words["known_providers"].split(","))
+    if "tenant_id" in words:
+        tenant = words["tenant_id"]
+        words["for_whom"] = f"for tenant {tenant!r}" if tenant else "without a --tenant"
+    return words
 
 
 def _unspoken(code: grpc.StatusCode, details: str, where: str, timeout_s: float) -> CallError:
@@ -144,6 +155,9 @@ def _cause(details: str) -> str:
     """The end of gRPC's chain of causes says most."""
     for known, said in (
         ("Connection refused", "connection refused"),
+        ("certificate has expired", "its certificate has expired: the broker needs a new one"),
+        ("Hostname Verification", "its certificate is for another name: use the one that it names"),
+        ("http1.x server", "it speaks HTTP/1: write the address of gRPC, not that of /status"),
         ("CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by a known CA: give --ca"),
         ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
         ("handshake", "the TLS handshake failed: it may speak no TLS, or want --client-cert"),

@@ -1,6 +1,7 @@
 """What all commands share: how they are found, what their help looks like, what they refuse."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeAlias, TypeVar
@@ -29,6 +30,30 @@ class Command(TyperCommand):
     """A command that does not repeat arguments which it did not expect: they may be secrets."""
 
     allow_extra_args = True
+
+    def parse_args(self, ctx: Click, args: list[str]) -> list[str]:
+        """Read the arguments; whatever is wrong with them is this command's."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
+    def collect_usage_pieces(self, ctx: Click) -> list[str]:
+        """What to write after its name: ARGUMENT, or [ARGUMENT] where it may be left out."""
+        return [re.sub(r"^{(\w+)}", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Click, formatter: Click) -> None:
+        """List arguments and options; an argument's name says enough without its Python type."""
+        for kind in ("argument", "option"):
+            params = [param for param in self.get_params(ctx) if param.param_type_name == kind]
+            rows = [row for param in params if (row := param.get_help_record(ctx))]
+            if kind == "argument":
+                rows = [(name.partition(" ")[0], text) for name, text in rows]
+            if rows:
+                with formatter.section(f"{kind.title()}s"):
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: Click) -> Click:
         """Run it, unless arguments are left over."""

@@ -105,7 +105,8 @@ def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else PROGRAM
     message = " ".join(error.format_message().split()).removesuffix(".")
-    return f"{message[:1].lower()}{message[1:]}; see '{path} --help'"
+    see = " See" if message.endswith("?") else "; see"
+    return f"{message[:1].lower()}{message[1:]}{see} '{path} --help'"
 
 
 def _bug(error: Exception) -> str:

@@ -73,8 +73,11 @@ class Output:
             _write_aligned([head, *cells])
             return
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in head:
-            table.add_column(column, header_style="bold", overflow="fold")
+        widest = max(cell_len(first) for first, *_ in (head, *cells))
+        for number, column in enumerate(head):
+            # What a row is about is copied from there: it gives way last.
+            is_whole = number == 0 and widest * 2 <= console(sys.stdout).width
+            table.add_column(column, header_style="bold", overflow="fold", no_wrap=is_whole)
         self._print(table, cells)
 
     def fields(self, pairs: Iterable[tuple[str, str]]) -> None:

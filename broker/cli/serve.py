@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 import typer
@@ -55,12 +56,21 @@ async def _serve(settings: Settings) -> None:
     _stop_on_signals(stop)
     app = await build(settings)
     await app.start()
-    gc.collect()
-    gc.freeze()  # what is there from the start need not be looked through at each collection
+    _calm_collector()
     with suppress(OSError):  # it serves also where nobody can read that
         _greet(app, settings)
     await stop.wait()
     await app.stop()
+
+
+def _calm_collector() -> None:
+    """Have cycles looked for seldom: each full look stops all calls for as long as it takes.
+
+    Almost nothing here is a cycle, and what is there from the start never becomes one.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -85,7 +95,8 @@ def _greet(app: App, settings: Settings) -> None:
         scheme = "https" if settings.has_tls else "http"
         typer.echo(f"and its status on {scheme}://{host}:{app.http_port}/status")
     if not app.core.keyring.keys():
+        has_file = settings.env_file != Path(os.devnull)
         typer.echo(
-            "It has no keys yet: set OPENAI_API_KEY, ANTHROPIC_API_KEY and so on in the"
-            f" environment or in {settings.env_file}."
+            "It has no keys yet: set OPENAI_API_KEY, ANTHROPIC_API_KEY and so on in the environment"
+            f"{f' or in {settings.env_file}' if has_file else ''}."
         )

@@ -24,6 +24,6 @@ def settings_or_exit(environ: Mapping[str, str]) -> Settings:
         for fault in error.faults:
             typer.echo(plain(fault), err=True)
         count = len(error.faults)
-        wrong = "one setting is" if count == 1 else f"{count} settings are"
-        message = f"{wrong} wrong, as told above; correct them and try again"
+        wrong, them = ("one setting is", "it") if count == 1 else (f"{count} settings are", "them")
+        message = f"{wrong} wrong, as told above; correct {them} and try again"
         raise CommandError(Exit.USAGE, message) from None

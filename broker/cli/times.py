@@ -59,16 +59,19 @@ def read_moment(text: str, where: str) -> Timestamp:
     match = _SPAN.fullmatch(text)
     if match is not None:
         return _moment(now() - timedelta(seconds=int(match[1]) * dict(_UNITS)[match[2]]))
-    return read_time(text, where)
+    return read_time(text, where, "write 30m, 2h or 7d for so long ago, or ")
 
 
-def read_time(text: str, where: str) -> Timestamp:
-    """An ISO 8601 date or time, UTC unless it says otherwise; raises CommandError."""
+def read_time(text: str, where: str, or_else: str = "write ") -> Timestamp:
+    """An ISO 8601 date or time, UTC unless it says otherwise; raises CommandError.
+
+    `or_else` begins the advice with what may be written as well.
+    """
     try:
         read = datetime.fromisoformat(text)
         return _moment(read if read.tzinfo else read.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
-        problem = "write a time as 2030-01-31 or 2030-01-31T12:00:00Z"
+        problem = f"{or_else}a time as 2030-01-31 or 2030-01-31T12:00:00Z"
         raise CommandError(Exit.USAGE, f"{where}: {text!r} is no time: {problem}") from None
 
 

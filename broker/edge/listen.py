@@ -32,4 +32,6 @@ class Address(NamedTuple):
             )[0]
             return socket.create_server(address[:2], family=family)
         except OSError as error:
-            raise ListenError(setting, self, error.strerror or str(error)) from None
+            why = error.strerror or str(error)
+            # What create_server adds in brackets is the address, which is told already.
+            raise ListenError(setting, self, why.partition(" (while ")[0]) from None

@@ -54,3 +54,15 @@ async def test_the_thirty_line_gateway_gets_an_answer_through_a_dead_key(world: 
         answer = await _output(sys.executable, gateway, broker, "openai", GPT, "Hello")
         assert "Hello from the simulator." in answer
     assert len([call for call in world.sim.calls_of(dead) if call.model]) <= 1
+
+
+async def test_the_readmes_example_gets_an_answer(world: World, tmp_path: Path) -> None:
+    """It is pasted as it is, and needs nothing but the broker's address."""
+    await world.add_keys("openai", 1)
+    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    [example] = [block.partition("```")[0] for block in blocks]
+    pasted = tmp_path / "example.py"
+    pasted.write_text(example)
+    address = f"KEYBROKER_ADDRESS=127.0.0.1:{world.app.grpc_port}"
+    answer = await _output("env", address, sys.executable, str(pasted))
+    assert answer == "Hello from the simulator.\n"

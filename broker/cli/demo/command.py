@@ -22,7 +22,9 @@ from keybroker import AsyncClient, KeybrokerError
 DRAW_S = 0.15
 PAUSE = Annotated[
     float,
-    typer.Option("--pause", min=0.0, max=60.0, help="Seconds to look at each act."),
+    typer.Option(
+        "--pause", min=0.0, max=60.0, metavar="SECONDS", help="How long to look at each act."
+    ),
 ]
 
 app = new_app()
@@ -61,7 +63,8 @@ async def _play(tally: Tally, pause_s: float) -> None:
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(open_stage(secrets))
         client = await stack.enter_async_context(AsyncClient(stage.address))
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(stage.address))
+        channel = grpc.aio.insecure_channel(stage.address, [("grpc.enable_http_proxy", 0)])
+        await stack.enter_async_context(channel)
         outlook = Outlook(channel)
         await outlook.ask()
         screen = stack.enter_context(new_screen(outlook, tally))

@@ -80,7 +80,7 @@ class LiveScreen:
             heading,
             Text(self._text, style="dim"),
             Text(),
-            _callers(self._tally),
+            callers(self._tally),
             Text(),
             _keys(self._outlook),
             Text("\nWhat the broker tells", style="bold"),
@@ -138,13 +138,14 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _callers(tally: Tally) -> Table:
-    table = _table(
-        "callers", "asked", "served", "of these saved", "denied", "failed", "last denial"
-    )
+def callers(tally: Tally) -> Table:
+    """What each group of callers saw; the last denial gives way where the terminal is narrow."""
+    table = _table("callers", "asked", "served", "saved", "denied", "failed")
+    table.add_column("LAST DENIAL", header_style="bold")
     for group in tally.groups:
         counts = (group.asked, group.served, group.saved, group.denied, group.failed)
-        table.add_row(group.name, *map(str, counts), Text(group.denial, style="yellow"))
+        denial = Text(group.denial, style="yellow", overflow="ellipsis", no_wrap=True)
+        table.add_row(group.name, *map(str, counts), denial)
     return table
 
 

@@ -124,18 +124,24 @@ class Story:
                 await self.stage.providers.issue(provider, secret)
         before = {group.name: group.served for group in self.tally.groups}
         self.stage.write_keys(good)
+        saved = time.monotonic()
         await self._wait_for(
             "recover",
             "all callers served again",
             lambda: all(group.served > before[group.name] for group in self.tally.groups),
+            saved,
         )
         await self._wait_for(
-            "all_leasable", "every key leasable again", lambda: not self.outlook.quarantined()
+            "all_leasable",
+            "every key leasable again",
+            lambda: not self.outlook.quarantined(),
+            saved,
         )
         await self._wait_for(
             "all_clear",
             "end of the emergency told",
             lambda: any(line.startswith("emergency_ended") for line in self.outlook.events),
+            saved,
         )
         await self._pause()
         await self._count_rejected("recovery")
@@ -148,8 +154,11 @@ class Story:
     def _all_served(self, number: int) -> bool:
         return all(group.served >= number for group in self.tally.groups)
 
-    async def _wait_for(self, name: str, label: str, is_true: Callable[[], bool]) -> None:
-        began = time.monotonic()
+    async def _wait_for(
+        self, name: str, label: str, is_true: Callable[[], bool], since: float | None = None
+    ) -> None:
+        """Wait until it holds; what it took counts from `since` on, or from now."""
+        began = time.monotonic() if since is None else since
         if not await self.outlook.until(is_true, PATIENCE_S):
             message = f"the demo waited {PATIENCE_S:.0f} s in vain for: {label}"
             raise CommandError(Exit.FAILED, message)

@@ -64,14 +64,15 @@ def probe(
     session: Session,
     key_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY_ID", help="The keys; without any, all."),
+        typer.Argument(metavar="KEY_ID", help="The keys; without any, all system keys."),
     ] = None,
     provider: PROVIDER = "",
 ) -> None:
     """Have the broker test keys now, by free calls.
 
-    What is found acts as any probe does: it heals and quarantines. As JSON each key is one line,
-    as soon as it is done. Exits as 'keybroker check' does.
+    What is found acts as any probe does: it heals and quarantines. A tenant's key is tested when
+    it is named. As JSON each key is one line, as soon as it is done. Exits as 'keybroker check'
+    does.
     """
     request = admin_pb2.ProbeKeysRequest(provider=provider, key_ids=key_ids or ())
     done = []

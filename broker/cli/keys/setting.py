@@ -13,7 +13,7 @@ Put: TypeAlias = Callable[[key_pb2.KeySettings, Any], None]
 
 
 def _option(name: str, kind: Any, metavar: str, help_text: str) -> Any:  # noqa: ANN401 - a type
-    least = 0 if kind in (int, float) and name != "priority" else None
+    least = 0 if kind is int and name != "priority" else None
     return Annotated[
         kind | None, typer.Option(f"--{name}", metavar=metavar, help=help_text, min=least)
     ]
@@ -25,7 +25,12 @@ class SettingOptions:
     OPTIONS: ClassVar[Mapping[str, Any]] = {
         name.replace("-", "_"): _option(name, kind, metavar, help_text)
         for name, kind, metavar, help_text in (
-            ("weight", float, "NUMBER", "Its share of the load among keys of its priority."),
+            (
+                "weight",
+                float,
+                "NUMBER",
+                "Its share of the load in its priority, above 0.  [unset: 1]",
+            ),
             ("priority", int, "NUMBER", "Keys of a higher priority are tried first."),
             (
                 "model",
@@ -66,6 +71,13 @@ def _put(field: str) -> Put:
     return lambda settings, value: setattr(settings, field, value)
 
 
+def _put_weight(settings: key_pb2.KeySettings, weight: float) -> None:
+    if not weight > 0:  # 0 would mean that none is set
+        advice = "give a number above 0, or use 'keybroker keys disable'"
+        raise CommandError(Exit.USAGE, f"--weight: {weight:g} is no weight: {advice}")
+    settings.weight = weight
+
+
 def _put_limit(field: str) -> tuple[str, Put]:
     return f"limits.{field}", lambda settings, value: setattr(settings.limits, field, value)
 
@@ -84,7 +96,7 @@ def _put_expiry(settings: key_pb2.KeySettings, text: str) -> None:
 
 
 _PUTS: Final[Mapping[str, tuple[str, Put]]] = {
-    "weight": ("weight", _put("weight")),
+    "weight": ("weight", _put_weight),
     "priority": ("priority", _put("priority")),
     "model": ("models", _put_models),
     "concurrency": _put_limit("concurrency"),

@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from broker.edge.bearer import BearerTokens
+from broker.services.principal import Principal
 
-ShowStatus = Callable[[], Mapping[str, object]]
-"""The status as JSON values."""
+ShowStatus = Callable[[Principal], Mapping[str, object]]
+"""The status as JSON values, as a principal may see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +49,23 @@ class HttpApi:
 
     async def metrics(self, request: Request) -> Response:
         """The metrics in Prometheus' text format."""
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return refusal
+        if self._caller(request) is None:
+            return _refused()
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def status(self, request: Request) -> Response:
         """What StatusService.GetStatus answers, as JSON."""
-        return self._refusal(request) or JSONResponse(self.show_status())
+        principal = self._caller(request)
+        return _refused() if principal is None else JSONResponse(self.show_status(principal))
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _caller(self, request: Request) -> Principal | None:
         """What shows keys by name needs a token where the API does; any role will do."""
-        if self.tokens.principal(request.headers.get("authorization", "")) is not None:
-            return None
-        return PlainTextResponse(
-            "no principal has this token: send `authorization: Bearer <token>`\n",
-            status_code=401,
-            headers={"www-authenticate": "Bearer"},
-        )
+        return self.tokens.principal(request.headers.get("authorization", ""))
+
+
+def _refused() -> Response:
+    return PlainTextResponse(
+        "no principal has this token: send `authorization: Bearer <token>`\n",
+        status_code=401,
+        headers={"www-authenticate": "Bearer"},
+    )

@@ -31,7 +31,7 @@ def test_a_system_key_is_changed_in_its_source(keybroker: Keybroker, broker: Scr
 def test_an_update_names_exactly_what_was_given(keybroker: Keybroker, broker: Scripted) -> None:
     broker.on("UpdateKey", admin_pb2.UpdateKeyResponse(key=a_key()))
     result = keybroker(
-        *("keys", "update", "acme-1", "--weight", "0", "--concurrency", "0", "--model", "a=b"),
+        *("keys", "update", "acme-1", "--weight", "0.5", "--concurrency", "0", "--model", "a=b"),
         *("--unset", "expires-at"),
     )
     assert result.code == Exit.OK
@@ -219,3 +219,13 @@ def test_a_policy_is_set(keybroker: Keybroker, broker: Scripted) -> None:
     wrong = keybroker("tenants", "policy", "set", "acme", "openai", "mine")
     assert wrong.code == Exit.USAGE
     assert "tenant_only, tenant_then_system, system_only" in wrong.err
+
+
+def test_a_weight_of_none_is_refused_since_it_would_mean_the_usual_one(
+    keybroker: Keybroker, broker: Scripted
+) -> None:
+    for weight in ("0", "-1", "nan"):
+        result = keybroker("keys", "update", "acme-1", f"--weight={weight}")
+        assert result.code == Exit.USAGE
+        assert "keybroker keys disable" in result.err
+    assert broker.requests("UpdateKey") == []

@@ -79,8 +79,17 @@ def test_explain_tells_what_each_key_lacks(keybroker: Keybroker, broker: Scripte
     assert "circuits: its limit circuit is open, again in 2m 5s" in result.out
     assert "cooling_down: every key is rate limited" in result.out
     assert broker.requests("ExplainAcquire")[0].principal == "chat"
-    broker.on("ExplainAcquire", status_pb2.ExplainAcquireResponse(denial=a_denial()))
-    assert keybroker("explain", "openai", "gpt-4o").code == Exit.OK
+
+
+def test_explain_says_once_why_nothing_would_be_granted(
+    keybroker: Keybroker, broker: Scripted
+) -> None:
+    upstream = status_pb2.UpstreamExplanation(policy="system keys", denial=a_denial())
+    answer = status_pb2.ExplainAcquireResponse(denial=a_denial(), upstreams=[upstream])
+    broker.on("ExplainAcquire", answer)
+    result = keybroker("explain", "openai", "gpt-4o")
+    assert result.code == Exit.OK
+    assert result.out.count(a_denial().message) == 1
 
 
 def test_models_are_listed_for_a_tenant(keybroker: Keybroker, broker: Scripted) -> None:

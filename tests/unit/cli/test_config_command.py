@@ -98,6 +98,17 @@ def test_faults_in_the_sources_are_told_with_their_lines(keybroker: Keybroker) -
     assert len(as_json.json["faults"]) == 2
 
 
+def test_what_looks_like_a_key_of_no_provider_is_told_and_is_no_fault(
+    keybroker: Keybroker,
+) -> None:
+    Path(".env").write_text("OPENAI_API_KEY=sk-canary-1\nOPENIA_API_KEY_2=sk-canary-2\nDEBUG=1\n")
+    result = keybroker("config", "check")
+    assert result.code == Exit.OK
+    assert result.err == (
+        ".env:2: OPENIA_API_KEY_2 is of no provider that is configured, and is not read\n"
+    )
+
+
 def test_keys_of_every_source_are_counted(
     keybroker: Keybroker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

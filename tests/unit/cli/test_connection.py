@@ -153,6 +153,21 @@ def test_each_fault_is_told_in_this_commands_words(
     assert len(result.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "metadata", "told"),
+    [
+        ("PROVIDER_UNKNOWN", {"provider": "x", "known_providers": "groq,openai"}, "groq, openai"),
+        ("TENANT_FORBIDDEN", {"principal": "gw", "tenant_id": ""}, "gw may not lease without a"),
+        ("TENANT_FORBIDDEN", {"principal": "gw", "tenant_id": "t"}, "gw may not lease for tenant"),
+    ],
+)
+def test_what_the_broker_tells_programs_is_put_into_words(
+    keybroker: Keybroker, broker: Scripted, reason: str, metadata: dict[str, str], told: str
+) -> None:
+    broker.on("GetStatus", Fault(grpc.StatusCode.ABORTED, "so it is", reason, metadata))
+    assert told in keybroker("status").err
+
+
 def test_a_reason_that_is_newer_than_this_command_is_still_told(
     keybroker: Keybroker, broker: Scripted
 ) -> None:

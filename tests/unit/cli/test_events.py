@@ -41,6 +41,7 @@ def test_events_are_shown_the_latest_last(keybroker: Keybroker, broker: Scripted
 def test_a_time_that_is_none_is_told(keybroker: Keybroker, when: str) -> None:
     result = keybroker("events", f"--since={when}")
     assert result.code == Exit.USAGE
+    assert "30m, 2h or 7d" in result.err
     assert "2030-01-31T12:00:00Z" in result.err
 
 

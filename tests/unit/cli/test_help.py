@@ -73,7 +73,7 @@ def test_the_version_is_told(keybroker: Keybroker) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["staus"], "'status'"),
+        (["staus"], "'status'? See 'keybroker --help'"),
         (["keys", "lst"], "'list'"),
         (["status", "--adress", "x"], "--address"),
         (["keys", "show"], "KEY_ID"),
@@ -93,6 +93,21 @@ def test_a_wrong_argument_is_one_sentence_with_advice(
     assert result.err.startswith("keybroker: ")
     assert "--help'" in result.err
     assert len(result.err.splitlines()) == 1
+
+
+def test_the_usage_names_arguments_without_the_types_that_they_have_in_python(
+    keybroker: Keybroker,
+) -> None:
+    shown = keybroker("tenants", "policy", "get", "--help").out
+    assert shown.startswith("Usage: keybroker tenants policy get [OPTIONS] TENANT [PROVIDER]\n")
+    assert "<str>" not in shown
+    assert "  TENANT    The tenant.  [required]\n" in shown
+
+
+def test_an_option_without_its_value_is_told_with_the_command_that_it_is_of(
+    keybroker: Keybroker,
+) -> None:
+    assert keybroker("keys", "list", "--tenant").err.endswith("see 'keybroker keys list --help'\n")
 
 
 def test_arguments_too_many_are_not_repeated_since_they_may_be_secrets(
