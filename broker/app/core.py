@@ -200,7 +200,7 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
         sealer=world.sealer,
         clock=clock,
     )
-    orphans = Orphans(keyring, health, clock.now())
+    orphans = Orphans(keyring, health, rotating.last_goods, clock.now())
     refreshing = Refreshing(world.sources, keyring, watching, rotating, orphans, journal, clock)
     outcomes = Outcomes(
         keyring=keyring,

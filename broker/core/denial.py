@@ -39,7 +39,7 @@ DENIALS: Mapping[DenialReason, DenialRule] = MappingProxyType(
         ),
         DenialReason.ALL_DISABLED: DenialRule(
             DenialAction.FIX_CONFIGURATION,
-            "an operator disabled it: EnableKey undoes that",
+            "an operator disabled it: EnableKey or EnableUpstream undoes that",
             has_wait=False,
         ),
         DenialReason.COOLING_DOWN: DenialRule(

@@ -31,16 +31,20 @@ class KeyUse:
             del used[next(iter(used))]
         return set(used)
 
-    def note_rejected(
-        self, owner_class: str, key_id: str, now: float, beside: Iterable[str] = ()
-    ) -> tuple[str, ...]:
-        """Remember a rejection; return the keys of the incident it completes, or none.
+    def note_rejected(self, owner_class: str, key_id: str, now: float) -> None:
+        """Remember a rejection."""
+        self._rejected.setdefault(owner_class, {})[key_id] = now
+
+    def rejections(self, owner_class: str) -> int:
+        """How many rejections are remembered, those of the last minute among them."""
+        return len(self._rejected.get(owner_class, ()))
+
+    def together(self, owner_class: str, now: float, beside: Iterable[str] = ()) -> tuple[str, ...]:
+        """The keys of the incident that the rejections of the last minute make, or none.
 
         `beside` are keys that count as in use although nobody is known to have used them.
         """
-        rejected = self._rejected.setdefault(owner_class, {})
-        rejected[key_id] = now
-        together = _since(rejected, now - TOGETHER_S)
+        together = _since(self._rejected.setdefault(owner_class, {}), now - TOGETHER_S)
         in_use = self.used(owner_class, now) | together.keys() | set(beside)
         return tuple(sorted(together)) if len(together) >= SHARE * len(in_use) else ()
 

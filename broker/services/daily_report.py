@@ -70,6 +70,7 @@ class DailyReport:
         self._journal = journal
         self._at = at
         self._next = 0.0
+        self._told = ""
 
     async def on_tick(self, now: float) -> None:
         """Make the report if it is due."""
@@ -82,9 +83,11 @@ class DailyReport:
                 return
             day = await self._day(now)
         except StoreUnavailableError as error:
-            log.warning("daily_report_waits", detail=str(error))
+            if str(error) != self._told:  # it is tried every second
+                self._told = str(error)
+                log.warning("daily_report_waits", detail=self._told)
             return
-        self._next = due + DAY_S
+        self._next, self._told = due + DAY_S, ""
         self._tell(day, now)
 
     async def _is_owed(self, due: float) -> bool:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.core.circuit import Circuit
 from broker.core.facts import IncidentChanged
@@ -19,6 +19,10 @@ from broker.services.usage import Usage
 
 _REJECTED = frozenset({State.OPEN, State.HALF_OPEN})
 
+MAX_AT_ONCE = 100
+"""Rejections that are judged one by one; more are judged once a second, since each look at them,
+and each fact about them, is about all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
@@ -29,6 +33,7 @@ class Incidents:
     marks: Marks
     usage: Usage
     since: float
+    late: set[tuple[str, Provenance]] = field(default_factory=set)
 
     def on_view(self, provider: str, changes: list[Change], now: float) -> None:
         """Nothing: an incident is judged on what the log confirmed."""
@@ -55,6 +60,9 @@ class Incidents:
             for owner_class in Provenance:
                 self._close_if_over(provider, owner_class, now)
                 self.usage.key_use(provider).used(owner_class, now)
+        for provider, owner_class in sorted(self.late):
+            self._judge(provider, owner_class, now)
+        self.late.clear()
 
     def _healed(self, provider: str, key_id: str, at: float) -> None:
         """A key is no longer rejected; a removed one tells no more whose it was."""
@@ -63,14 +71,23 @@ class Incidents:
             self._close_if_over(provider, owner_class, at)
 
     def _rejected(self, provider: str, owner_class: Provenance, key_id: str, at: float) -> None:
-        """Judge a rejection together with those of the last minute, whoever saw them."""
+        """Judge a rejection at once, or, where there are many already, at the next tick."""
+        use = self.usage.key_use(provider)
+        use.note_rejected(owner_class, key_id, at)
+        if use.rejections(owner_class) > MAX_AT_ONCE:
+            self.late.add((provider, owner_class))
+        else:
+            self._judge(provider, owner_class, at)
+
+    def _judge(self, provider: str, owner_class: Provenance, at: float) -> None:
+        """Judge the rejections of the last minute together, whoever saw them."""
         use = self.usage.key_use(provider)
         for record in self._records(provider, owner_class, at):
-            if at - TOGETHER_S <= record.since <= at and record.scope.key_id != key_id:
+            if at - TOGETHER_S <= record.since <= at:
                 use.note_rejected(owner_class, record.scope.key_id, record.since)
         used = use.used(owner_class, at)
         beside = self._beside(provider, owner_class, used, at)
-        together = use.note_rejected(owner_class, key_id, at, beside)
+        together = use.together(owner_class, at, beside)
         if together:
             self._open(provider, owner_class, together, len({*used, *beside, *together}), at)
 
@@ -151,8 +168,8 @@ class Incidents:
         self, provider: str, owner_class: Provenance, key_ids: tuple[str, ...], now: float
     ) -> str:
         """What the rejections share: that is where to look for their cause."""
-        found = self._records(provider, owner_class, now)
-        records = [record for record in found if record.scope.key_id in key_ids]
+        found, named = self._records(provider, owner_class, now), set(key_ids)
+        records = [record for record in found if record.scope.key_id in named]
         keys = [key for key_id in key_ids if (key := self.keyring.find(key_id)) is not None]
         told = []
         accounts = {key.account for key in keys}

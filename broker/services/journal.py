@@ -127,11 +127,13 @@ class Journal:
         """Tell of an operator's mark; one on a tenant or a principal is about no provider."""
         what, _, name = fact.subject.partition("/")
         is_key, is_upstream = what == "key", what == "upstream"
+        done = fact.mark.removeprefix(f"{what}_").replace("_", " ")
+        why = f": {fact.reason}" if fact.reason else ""
         self.record(
             fact.mark,
             fact.provider if is_key or is_upstream else "",
             at,
-            f"{what} {name.removesuffix('/')}: {fact.mark.replace('_', ' ')} by {fact.principal}",
+            f"{what} {name.removesuffix('/')}: {done} by {fact.principal}{why}",
             key_id=name if is_key else "",
             model=name.partition("/")[2] if is_upstream else "",
             principal=fact.principal,
@@ -222,7 +224,9 @@ def _story(change: Change) -> str:
     word = FAMILIES[change.family].pool_state.replace("_", " ")
     subject = change.scope.key_id or change.scope.account or change.scope.provider
     model = f" on {change.scope.model}" if change.scope.model else ""
-    return f"{subject}{model}: {word}, {before} to {after} ({change.cause})"
+    of = [] if change.cause == Kind.UNKNOWN else [change.cause]
+    of += [f"revision {change.scope.revision}"] if change.scope.revision else []
+    return f"{subject}{model}: {word}, {before} to {after}" + (f" ({', '.join(of)})" if of else "")
 
 
 def _attributes(change: Change) -> dict[str, str]:

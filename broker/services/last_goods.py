@@ -38,7 +38,7 @@ class LastGoods:
         self._keyring = keyring
         self._journal = journal
         self._clock = clock
-        self._was_read = False
+        self.was_read = False
         self._waiting: dict[str, LastGood] = {}
         self._kept: dict[str, _Kept] = {}
         self._old: dict[str, str] = {}
@@ -49,6 +49,12 @@ class LastGoods:
     def is_old(self, key: Key) -> bool:
         """Did the revision work in an earlier run, so that leases of that run may be out?"""
         return self._old.get(key.key_id) == key.revision
+
+    def awaits(self, key_id: str, revision: str) -> bool:
+        """Does the key's last good revision wait for the sealing key?"""
+        last = self._waiting.get(key_id)
+        is_there = self._keyring.find(key_id) is not None
+        return is_there and last is not None and last.revision == revision
 
     def note(self, key: Key, at: float) -> None:
         """The provider accepted the revision of a system key that is in use."""
@@ -75,7 +81,7 @@ class LastGoods:
 
         Then what no source names any more is forgotten.
         """
-        if not self._was_read or (self._due and self._sealer.fault):
+        if not self.was_read or (self._due and self._sealer.fault):
             if self._due:
                 self._tell(self._sealer.fault)
             return
@@ -93,14 +99,14 @@ class LastGoods:
 
     async def read(self) -> None:
         """Read them from the store, once; where that fails, it is told and can be tried again."""
-        if self._was_read:
+        if self.was_read:
             return
         try:
             found = await self._store.all()
         except StoreUnavailableError as error:
             self._tell(str(error))
             return
-        self._was_read = True
+        self.was_read = True
         for last in found:
             self._kept[last.key_id] = _Kept(last.revision, last.authenticated_at)
             self._old[last.key_id] = last.revision

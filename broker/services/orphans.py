@@ -7,6 +7,7 @@ from broker.core.facts import RevisionRetired
 from broker.core.key import is_system_id
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
+from broker.services.last_goods import LastGoods
 
 WAIT_S = 10.0
 """How long after the start a key may still appear in its source, as one that is being rewritten."""
@@ -18,12 +19,13 @@ class Orphans:
 
     keyring: Keyring
     health: HealthBook
+    last_goods: LastGoods
     began: float
     is_done: bool = False
 
     async def retire(self, now: float) -> None:
-        """Do so if it is time; call it after a reading of all sources without a fault."""
-        if self.is_done or now - self.began < WAIT_S:
+        """Do so if it is time; call it when the sources have given all that they will."""
+        if self.is_done or now - self.began < WAIT_S or not self.last_goods.was_read:
             return
         self.is_done = True
         scopes = {record.scope for record in self.health.circuits() if record.scope.key_id}
@@ -31,8 +33,12 @@ class Orphans:
         await self.health.submit(
             self._retired(*name)
             for name in sorted(names)
-            if is_system_id(name[1]) and not self.keyring.holds(*name[1:])
+            if is_system_id(name[1]) and not self._may_be_used(*name[1:])
         )
+
+    def _may_be_used(self, key_id: str, revision: str) -> bool:
+        """Is the revision here, or may it yet be opened: then it must still be quarantined."""
+        return self.keyring.holds(key_id, revision) or self.last_goods.awaits(key_id, revision)
 
     def _retired(self, provider: str, key_id: str, revision: str) -> RevisionRetired:
         return RevisionRetired(

@@ -70,6 +70,7 @@ class Probing:
         self._memory = ProbeMemory()
         self._in_flight: dict[Name, asyncio.Task[Probed]] = {}
         self._asked: set[Name] = set()
+        self._fresh: dict[Name, Circuit] = {}
         self._wanted: dict[str, float] = {}
         self._listeners: list[Listener] = []
         self._news = asyncio.Event()
@@ -99,8 +100,10 @@ class Probing:
 
     def on_view(self, _provider: str, changes: list[Change], _now: float) -> None:
         """New evidence is answered at once."""
-        if any(change.after and change.after.evidence_at is not None for change in changes):
-            self._news.set()
+        for change in changes:
+            if change.after is not None and change.after.evidence_at is not None:
+                self._fresh[change.scope.key_id, change.scope.revision] = change.after
+                self._news.set()
 
     def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
         """Share what other replicas found; forget what does not hold any more."""
@@ -117,11 +120,17 @@ class Probing:
             self._memory.forget((fact.scope.key_id, fact.scope.revision))
 
     async def run(self, interval_s: float) -> None:
-        """Start what is due, every `interval_s` and at once when there is new evidence."""
+        """Start what is due, every `interval_s`, and what new evidence is about at once."""
+        due_at = self._clock.now()
         while True:
-            self.start_due()
+            if self._clock.now() >= due_at:
+                due_at = self._clock.now() + interval_s
+                self.start_due()
+            else:  # of thousands of keys rejected in a second each must not have all looked at
+                self._start_among(list(self._fresh.values()))
             self._news.clear()
-            waiting = asyncio.ensure_future(self._clock.sleep(interval_s))
+            wait_s = max(due_at - self._clock.now(), 0.0)
+            waiting = asyncio.ensure_future(self._clock.sleep(wait_s))
             news = asyncio.ensure_future(self._news.wait())
             try:
                 await asyncio.wait({waiting, news}, return_when=asyncio.FIRST_COMPLETED)
@@ -131,11 +140,15 @@ class Probing:
 
     def start_due(self) -> list[asyncio.Task[Probed]]:
         """Start the probes that are due now and not under way."""
+        return self._start_among(self._health.circuits())
+
+    def _start_among(self, records: Iterable[Circuit]) -> list[asyncio.Task[Probed]]:
+        """Start the probes that were asked for, or that these circuits wait for."""
         now = self._clock.now()
         self._memory.sweep(now)
         self._answer_asked()
         started, paused = [], set()
-        for key, lane in list(self._due(now)):
+        for key, lane in list(self._due(records, now)):
             name = (key.key_id, key.revision)
             if self._memory.is_pausing(name, now):
                 paused.add(name)
@@ -144,6 +157,7 @@ class Probing:
             else:
                 started.append(self._start(key, lane))
         self._asked &= paused
+        self._fresh.clear()
         return started
 
     def look_at(self, key: Key) -> None:
@@ -194,10 +208,10 @@ class Probing:
                 self._asked.discard(name)
                 self._tell(key, found.probed)
 
-    def _due(self, now: float) -> Iterator[tuple[Key, Lane]]:
-        """Keys asked for, and those whose circuits a probe can decide."""
+    def _due(self, records: Iterable[Circuit], now: float) -> Iterator[tuple[Key, Lane]]:
+        """Keys asked for, and those of whose circuits here a probe can decide one."""
         due = dict.fromkeys(self._asked, Lane.EVIDENCE)
-        for record in self._health.circuits():
+        for record in records:
             name = (record.scope.key_id, record.scope.revision)
             lane = self._lane(record, now)
             if lane is not None:

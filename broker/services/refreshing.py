@@ -67,7 +67,7 @@ class Refreshing:
             await self._retire_gone()
             has_faults = any(reading.refreshed.faults for reading in readings)
             await self._rotating.keep(is_complete=not has_faults)
-            if not has_faults:
+            if not has_faults and not self._gone:
                 await self._orphans.retire(self._clock.now())
             return readings
 
@@ -81,13 +81,16 @@ class Refreshing:
         else:
             refreshed = self._keyring.replace(source.name, snapshot)
             reading = SourceReading(source.name, self._clock.now(), refreshed)
-            await self._follow_up(source.name, refreshed)
+            await self._follow_up(source.name, refreshed, is_first=last is None)
         self._tell_faults(reading, last)
         self.readings[source.name] = reading
         return reading
 
-    async def _follow_up(self, source: str, refreshed: Refreshed) -> None:
-        """Have new secrets proved, let go of what is gone, say what changed."""
+    async def _follow_up(self, source: str, refreshed: Refreshed, *, is_first: bool) -> None:
+        """Have new secrets proved, let go of what is gone, say what changed.
+
+        What the first reading finds is counted: each key by name would be told at every start.
+        """
         now = self._clock.now()
         await self._rotating.retire(refreshed.dropped)
         for held in refreshed.gone:
@@ -97,8 +100,12 @@ class Refreshing:
         rotated = [new for old, new in refreshed.changed if old.revision != new.revision]
         for key in refreshed.removed:
             self._watching.on_removed(key.provider, key.key_id, "")
+        if is_first:
+            number = len(refreshed.added)
+            message = f"{source}: started with {'one key' if number == 1 else f'{number} keys'}"
+            self._journal.record("source_read", "", now, message)
         for kind, keys in (
-            ("key_added", refreshed.added),
+            ("key_added", () if is_first else refreshed.added),
             ("key_rotated", rotated),
             ("key_removed", refreshed.removed),
         ):
@@ -127,8 +134,11 @@ class Refreshing:
             await self._rotating.retire(revision.key for revision in held.revisions)
 
     def _tell_faults(self, reading: SourceReading, last: SourceReading | None) -> None:
-        """Say what is wrong with a source, once per fault."""
+        """Say what is wrong with a source, once per fault, and that nothing is any more."""
         known = set(last.refreshed.faults) if last else set()
+        if known and not reading.refreshed.faults:
+            message = f"{reading.source}: every fault is mended"
+            self._journal.record("source_mended", "", self._clock.now(), message)
         news = [fault for fault in reading.refreshed.faults if fault not in known]
         messages = [f"{fault.place}: {fault.message}" for fault in news[:MAX_TOLD]]
         if len(news) > MAX_TOLD:

@@ -125,9 +125,9 @@ class Reminding:
                 yield expiry, stage
 
     async def _tour(self, now: float) -> None:
-        """Look at all keys of tenants, page by page; others run in between."""
-        after = ("", "")
-        while page := await self._store.page(after=after, limit=PAGE):
+        """Look at the tenants' keys that expire soon, page by page; others run in between."""
+        after, by = ("", ""), now + self._ahead_s
+        while page := await self._store.page(after=after, limit=PAGE, expires_by=by):
             for stored in page:
                 await self._look(Expiry.of_stored(stored), now)
             after = (page[-1].provider, page[-1].key_id)

@@ -113,11 +113,15 @@ class Tenants:
                 self._make_room()
 
     @asynccontextmanager
-    async def using_if_possible(self, tenant: str) -> AsyncIterator[None]:
-        """As `using`, but enter also where the tenant cannot be read and is not at hand."""
+    async def using_if_possible(
+        self, tenant: str, within_s: float | None = None
+    ) -> AsyncIterator[None]:
+        """As `using`, but enter also where the tenant is not at hand and cannot be read in time."""
+        is_at_hand = tenant in self._loaded
         async with AsyncExitStack() as stack:
-            with suppress(StoreUnavailableError):
-                await stack.enter_async_context(self.using(tenant))
+            with suppress(StoreUnavailableError, TimeoutError):
+                async with asyncio.timeout(None if is_at_hand else within_s):
+                    await stack.enter_async_context(self.using(tenant))
             yield
 
     @asynccontextmanager

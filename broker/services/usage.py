@@ -1,6 +1,6 @@
 """Who uses what: the keys and upstreams each principal leased in the last hour."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 
 from broker.core.incident import IN_USE_S, KeyUse
 from broker.core.lease_token import LeaseClaims
@@ -20,23 +20,49 @@ Use = tuple[str, str, Upstream]
 """(key id, tenant, upstream)."""
 
 
+class _Uses:
+    """What one principal used, the longest unused first; and by key, which most questions name."""
+
+    def __init__(self) -> None:
+        self.times: dict[Use, float] = {}
+        self._of_keys: dict[str, set[Use]] = {}
+
+    def note(self, use: Use, now: float) -> None:
+        self.times.pop(use, None)
+        self.times[use] = now
+        self._of_keys.setdefault(use[0], set()).add(use)
+        if len(self.times) > MAX_USES:
+            self._forget(next(iter(self.times)))
+
+    def since(self, oldest: float, key_id: str = "") -> Collection[Use]:
+        """Those since then, of one key or of all; what is older is forgotten."""
+        while self.times and (first := next(iter(self.times.items())))[1] < oldest:
+            self._forget(first[0])
+        return self._of_keys.get(key_id, ()) if key_id else self.times.keys()
+
+    def _forget(self, use: Use) -> None:
+        del self.times[use]
+        of_key = self._of_keys[use[0]]
+        of_key.discard(use)
+        if not of_key:
+            del self._of_keys[use[0]]
+
+
 class Usage:
     """What was leased lately, by principal (for watchers) and by owner class (for incidents)."""
 
     def __init__(self) -> None:
-        self._uses: dict[str, dict[Use, float]] = {}
+        self._uses: dict[str, _Uses] = {}
         self._last_success: dict[str, float] = {}
         self._succeeded: dict[tuple[str, str], float] = {}
         self.keys: dict[str, KeyUse] = {}
 
     def note(self, lease: LeaseClaims, now: float) -> None:
         """Remember a grant."""
-        uses = self._uses.setdefault(lease.principal, {})
-        use = (lease.key_id, lease.tenant, lease.upstream)
-        uses.pop(use, None)  # the first in order is the one longest unused
-        uses[use] = now
-        if len(uses) > MAX_USES:
-            del uses[next(iter(uses))]
+        uses = self._uses.get(lease.principal)
+        if uses is None:
+            uses = self._uses[lease.principal] = _Uses()
+        uses.note((lease.key_id, lease.tenant, lease.upstream), now)
         provider = lease.upstream.provider
         self.key_use(provider).note_used(lease.provenance, lease.key_id, now)
 
@@ -64,7 +90,7 @@ class Usage:
         """The models of a provider that anybody leased here since then."""
         found = set()
         for uses in self._uses.values():
-            for (_key_id, _tenant, upstream), at in reversed(uses.items()):
+            for (_key_id, _tenant, upstream), at in reversed(uses.times.items()):
                 if at < since:
                     break  # they are in the order of time
                 if upstream.provider == provider:
@@ -83,28 +109,23 @@ class Usage:
         return {
             key_id
             for uses in self._uses.values()
-            for (key_id, _tenant, upstream), at in uses.items()
+            for (key_id, _tenant, upstream), at in uses.times.items()
             if upstream.provider == provider and at >= since - IN_USE_S
         }
 
-    def of(self, principal: str, now: float) -> Iterator[Use]:
-        """What a principal used within USES_S."""
-        uses = self._uses.get(principal, {})
-        for use, at in list(uses.items()):
-            if now - at <= USES_S:
-                break
-            del uses[use]
-        yield from list(uses)
-
     def does_serve(self, principal: str, tenant: str, now: float) -> bool:
         """Did the principal lease anything for the tenant within USES_S?"""
-        return any(served == tenant for _key, served, _upstream in self.of(principal, now))
+        return any(served == tenant for _key, served, _upstream in self._of(principal, now))
 
     def does_use(self, principal: str, provider: str, key_id: str, model: str, now: float) -> bool:
         """Did the principal lease something within USES_S that "" (any) or equal fields match?"""
         return any(
-            provider in {"", upstream.provider}
-            and key_id in {"", used}
-            and model in {"", upstream.model}
-            for used, _tenant, upstream in self.of(principal, now)
+            (not provider or provider == upstream.provider)
+            and (not model or model == upstream.model)
+            for _key, _tenant, upstream in self._of(principal, now, key_id)
         )
+
+    def _of(self, principal: str, now: float, key_id: str = "") -> Collection[Use]:
+        """What a principal used within USES_S, of one key or of all."""
+        uses = self._uses.get(principal)
+        return uses.since(now - USES_S, key_id) if uses is not None else ()

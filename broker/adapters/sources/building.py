@@ -86,7 +86,9 @@ class KeyBuilder:
             return True
         holder = self._ids.setdefault(key_id, label)
         if holder != label:
-            self.fault(line, f"{label} has the key id {key_id} of {holder}, which stays")
+            self.fault(
+                line, f"{label} has the name of {holder}, {key_id}, which stays: give it another"
+            )
             return True
         return False
 

@@ -42,6 +42,9 @@ _MEANINGS = {
 PAUSE_S = 0.1
 """Between two looks that must agree."""
 
+Lines = Mapping[tuple[str, int], Mapping[str, int]]
+"""By provider and number of the table: the lines of its fields."""
+
 
 class TomlKeySource:
     """System keys of `providers` from a file, which must be there."""
@@ -90,7 +93,7 @@ class TomlKeySource:
         builder = KeyBuilder(self._fingerprint_secret)
         self._secrets.begin()
         document, faults = _document(data)
-        lines = lines_of(data.decode("utf-8-sig")) if document else {}
+        lines = _by_table(lines_of(data.decode("utf-8-sig"))) if document else {}
         for provider, tables in document.items():
             self._add_provider(provider, tables, lines, builder)
         faults += builder.faults
@@ -102,9 +105,9 @@ class TomlKeySource:
         return Sight(snapshot, may_be_cut=not data.endswith(b"\n"))
 
     def _add_provider(
-        self, provider: str, tables: object, lines: Mapping[Place, int], builder: KeyBuilder
+        self, provider: str, tables: object, lines: Lines, builder: KeyBuilder
     ) -> None:
-        line = lines.get(Place(provider), WHOLE_FILE)
+        line = lines.get((provider, 0), {}).get("", WHOLE_FILE)
         if provider not in self._providers:
             near = get_close_matches(provider, self._providers, n=1)
             hint = (
@@ -116,12 +119,7 @@ class TomlKeySource:
             builder.fault(line, f"must be a table a key, each under [[{provider}]]")
             return
         for number, table in enumerate(tables):
-            places = {
-                place.field: line
-                for place, line in lines.items()
-                if place.provider == provider and place.number == number
-            }
-            self._add_key(provider, table, places, builder)
+            self._add_key(provider, table, lines.get((provider, number), {}), builder)
 
     def _add_key(
         self, provider: str, table: dict[str, Any], places: Mapping[str, int], builder: KeyBuilder
@@ -143,6 +141,13 @@ class TomlKeySource:
         named = attributes.name if attributes else ""
         label = f"the secret of {provider}/{named or 'default'} (line {line})"
         builder.add(Declared(provider, text, attributes, at, label, "default"))
+
+
+def _by_table(lines: Mapping[Place, int]) -> Lines:
+    found: dict[tuple[str, int], dict[str, int]] = {}
+    for place, line in lines.items():
+        found.setdefault((place.provider, place.number), {})[place.field] = line
+    return found
 
 
 def _document(data: bytes) -> tuple[dict[str, Any], list[Fault]]:

@@ -124,7 +124,10 @@ async def test_an_empty_variable_of_the_process_counts_as_unset(tmp_path: Path) 
         ),
         (
             "OPENAI_API_KEY_1=a\nOPENAI_API_KEY_2=b\nOPENAI_API_KEY_2__NAME=1\n",
-            ".env:2 OPENAI_API_KEY_2 has the key id openai/1 of OPENAI_API_KEY_1, which stays",
+            (
+                ".env:2 OPENAI_API_KEY_2 has the name of OPENAI_API_KEY_1, openai/1, which stays:"
+                " give it another"
+            ),
         ),
         (
             "OPENAI_API_KEY=a,b\nOPENAI_API_KEY__NAME=x\n",

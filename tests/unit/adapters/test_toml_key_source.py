@@ -139,8 +139,8 @@ async def test_a_secret_may_stand_in_a_variable_or_in_a_file(tmp_path: Path) -> 
         (
             f'{ONE}[[openai]]\nsecret = "b"\n',
             (
-                "4 the secret of openai/default (line 3) has the key id openai/default of the"
-                " secret of openai/default (line 1), which stays"
+                "4 the secret of openai/default (line 3) has the name of the secret of"
+                " openai/default (line 1), openai/default, which stays: give it another"
             ),
         ),
         (f'{ONE}weight = "2"\n', "3 weight must be a number; the key is not used"),

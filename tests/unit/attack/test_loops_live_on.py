@@ -10,8 +10,12 @@ from tests.unit.services.status_given import a_key
 
 async def test_one_unforeseen_error_ended_all_probing(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
-    settings = Settings(database="memory", grpc_listen="127.0.0.1:0", http_listen="", drain_seconds=0.0)
-    app = await build(settings, clock=clock, sources=[FakeKeySource([a_key("k1")])], prober=FakeProber())
+    settings = Settings(
+        database="memory", grpc_listen="127.0.0.1:0", http_listen="", drain_seconds=0.0
+    )
+    app = await build(
+        settings, clock=clock, sources=[FakeKeySource([a_key("k1")])], prober=FakeProber()
+    )
     begun: list[float] = []
 
     def start_due() -> None:

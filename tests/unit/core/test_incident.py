@@ -1,5 +1,7 @@
 """Keys that are rejected together are one incident."""
 
+from collections.abc import Sequence
+
 from broker.core.incident import IN_USE_S, TOGETHER_S, KeyUse, is_over
 from tests.unit.core.given import NOW
 
@@ -12,28 +14,36 @@ def use_of(*key_ids: str) -> KeyUse:
     return use
 
 
+def rejected(
+    use: KeyUse, owner_class: str, key_id: str, now: float, beside: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The keys of the incident that a rejection completes, or none."""
+    use.note_rejected(owner_class, key_id, now)
+    return use.together(owner_class, now, beside)
+
+
 def test_a_lone_rejected_key_is_an_incident() -> None:
-    assert use_of("k1").note_rejected("SYSTEM", "k1", NOW) == ("k1",)
-    assert KeyUse().note_rejected("SYSTEM", "k1", NOW) == ("k1",)
+    assert rejected(use_of("k1"), "SYSTEM", "k1", NOW) == ("k1",)
+    assert rejected(KeyUse(), "SYSTEM", "k1", NOW) == ("k1",)
 
 
 def test_half_of_the_keys_in_use_make_an_incident() -> None:
     use = use_of("k1", "k2", "k3", "k4")
-    assert use.note_rejected("SYSTEM", "k2", NOW) == ()
-    assert use.note_rejected("SYSTEM", "k1", NOW + 1.0) == ("k1", "k2")
+    assert rejected(use, "SYSTEM", "k2", NOW) == ()
+    assert rejected(use, "SYSTEM", "k1", NOW + 1.0) == ("k1", "k2")
 
 
 def test_rejections_a_minute_apart_do_not_belong_together() -> None:
     use = use_of("k1", "k2", "k3", "k4")
     use.note_rejected("SYSTEM", "k1", NOW)
-    assert use.note_rejected("SYSTEM", "k2", NOW + TOGETHER_S + 1.0) == ()
+    assert rejected(use, "SYSTEM", "k2", NOW + TOGETHER_S + 1.0) == ()
 
 
 def test_keys_that_nobody_used_lately_do_not_count() -> None:
     use = use_of("k1", "k2", "k3", "k4")
     at = NOW + IN_USE_S + 1.0
     use.note_used("SYSTEM", "k1", at)
-    assert use.note_rejected("SYSTEM", "k1", at) == ("k1",)
+    assert rejected(use, "SYSTEM", "k1", at) == ("k1",)
 
 
 def test_a_healed_rejection_no_longer_counts() -> None:
@@ -41,14 +51,14 @@ def test_a_healed_rejection_no_longer_counts() -> None:
     use.note_rejected("SYSTEM", "k1", NOW)
     use.note_healed("SYSTEM", "k1")
     use.note_healed("tenants", "k9")
-    assert use.note_rejected("SYSTEM", "k2", NOW + 1.0) == ()
+    assert rejected(use, "SYSTEM", "k2", NOW + 1.0) == ()
 
 
 def test_owner_classes_are_judged_apart() -> None:
     use = use_of("k1", "k2", "k3")
     use.note_used("tenants", "t1", NOW)
-    assert use.note_rejected("tenants", "t1", NOW) == ("t1",)
-    assert use.note_rejected("SYSTEM", "k1", NOW) == ()
+    assert rejected(use, "tenants", "t1", NOW) == ("t1",)
+    assert rejected(use, "SYSTEM", "k1", NOW) == ()
 
 
 def test_an_incident_is_over_when_fewer_than_half_of_its_keys_are_rejected() -> None:
@@ -60,8 +70,8 @@ def test_an_incident_is_over_when_fewer_than_half_of_its_keys_are_rejected() -> 
 def test_keys_that_count_as_in_use_are_judged_beside_those_that_were_used() -> None:
     use = KeyUse()
     use.note_used("SYSTEM", "a", NOW)
-    assert use.note_rejected("SYSTEM", "a", NOW, ["b", "c"]) == ()
-    assert use.note_rejected("SYSTEM", "b", NOW, ["b", "c"]) == ("a", "b")
+    assert rejected(use, "SYSTEM", "a", NOW, ["b", "c"]) == ()
+    assert rejected(use, "SYSTEM", "b", NOW, ["b", "c"]) == ("a", "b")
 
 
 def test_keys_are_in_use_for_ten_minutes_after_the_last_time() -> None:

@@ -46,6 +46,8 @@ INCONCLUSIVE = Probed(ProbeResult.INCONCLUSIVE, reached=True, detail="fake")
 UNREACHED = Probed(ProbeResult.INCONCLUSIVE, reached=False, detail="fake")
 
 SECRET = b"signing"
+KEYS_TOLD = {"source_read", "key_added"}
+"""Events that each house begins with."""
 
 _ids = count()
 
@@ -175,9 +177,9 @@ class House:
         return self.core.world.claims.slots_in_use(key.provider, key.key_id, self.clock.now())
 
     async def events(self, kind: str = "") -> list[Event]:
-        """What operators were told, oldest first; that keys were added is no news here."""
+        """What operators were told, oldest first; which keys there are is no news here."""
         page, _ = await self.core.world.history.page(before=None, limit=10_000)
-        told = [event for event in reversed(page) if event.kind != "key_added"]
+        told = [event for event in reversed(page) if event.kind not in KEYS_TOLD]
         return [event for event in told if kind in {"", event.kind}]
 
 

@@ -27,7 +27,7 @@ from tests.unit.services.status_given import (
 
 async def events(desk: Desk) -> list[Event]:
     page = await desk.inventory.events(EventFilter(), PageRequest())
-    return [event for event in page.items if event.kind != "key_added"]
+    return [event for event in page.items if event.kind != "source_read"]
 
 
 async def reason(desk: Desk, request: AcquireRequest | None = None) -> DenialReason:
@@ -95,7 +95,9 @@ async def test_every_change_is_one_event_that_names_its_operator() -> None:
         ("key_disabled", "openai", "k1", ""),
     ]
     assert {event.principal for event in await events(desk)} == {"ops"}
-    assert (await events(desk))[-1].attributes["reason"] == "leaked"
+    first = (await events(desk))[-1]
+    assert first.message == "key k1: disabled by ops: leaked"
+    assert first.attributes["reason"] == "leaked"
 
 
 async def test_holders_are_told_of_disabling_and_enabling() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.core.outcome import Outcome
 from broker.core.policy import DAY_S, HOUR_S
@@ -113,8 +114,10 @@ async def test_it_waits_for_a_history_that_cannot_be_read() -> None:
     house = await restarted(await a_lookout(A, rules=AT_EIGHT), history=history)
     await look_out(house, 1)
     history.is_off = True
-    await until(house, 8, days=1)
-    await look_out(house, 60)
+    with capture_logs() as logs:
+        await until(house, 8, days=1)
+        await look_out(house, 60)
+    assert [line["event"] for line in logs].count("daily_report_waits") == 1
     history.is_off = False
     await look_out(house, 60)
     assert await reports(house) == ["16 08:01"]

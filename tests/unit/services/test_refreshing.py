@@ -122,6 +122,29 @@ async def test_a_fault_is_told_once_and_again_when_it_comes_again() -> None:
     assert len(await house.events("source_faulty")) == 2
 
 
+async def test_the_end_of_faults_is_told_when_none_is_left() -> None:
+    house = await a_house(KEY)
+    house.source.faults = (SourceFault(".env:3", "no value"), SourceFault(".env:4", "no value"))
+    await house.core.refreshing.refresh()
+    house.source.faults = house.source.faults[:1]
+    await house.core.refreshing.refresh()
+    assert await house.events("source_mended") == []
+    house.source.faults = ()
+    for _ in range(3):
+        await house.core.refreshing.refresh()
+    assert len(await house.events("source_mended")) == 1
+
+
+async def test_keys_are_counted_at_the_start_and_told_one_by_one_when_they_are_added() -> None:
+    house = await a_house(KEY)
+    await house.has_keys(KEY, OTHER_KEY)
+    told, _ = await house.core.world.history.page(before=None, limit=10)
+    assert [(event.kind, event.message) for event in reversed(told)] == [
+        ("source_read", f"{house.source.name}: started with one key"),
+        ("key_added", f"{OTHER_KEY.key_id}: added in {house.source.name}"),
+    ]
+
+
 async def test_an_outage_of_a_source_is_told_once() -> None:
     house = await a_house(KEY)
     house.source.is_down = True

@@ -139,11 +139,19 @@ class FlickeringKeyStore(MemoryKeyStore):
     is_off = True
 
     async def page(
-        self, *, after: tuple[str, str], limit: int, provider: str = "", tenant: str = ""
+        self,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        provider: str = "",
+        tenant: str = "",
+        expires_by: float | None = None,
     ) -> list[StoredKey]:
         if self.is_off:
             raise StoreUnavailableError("the store is switched off")
-        return await super().page(after=after, limit=limit, provider=provider, tenant=tenant)
+        return await super().page(
+            after=after, limit=limit, provider=provider, tenant=tenant, expires_by=expires_by
+        )
 
 
 async def test_a_store_that_does_not_answer_is_asked_again_and_loses_no_reminder() -> None:

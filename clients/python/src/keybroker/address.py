@@ -35,6 +35,9 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 )
 """The same for every channel."""
 
+_PLAIN: Final = (*OPTIONS, ("grpc.enable_http_proxy", 0))
+"""A proxy that the environment names would be sent token and secrets in the clear."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -48,6 +51,11 @@ class Address:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What authenticates a call."""
         return (("authorization", f"Bearer {self.token.reveal()}"),) if self.token else ()
+
+    @property
+    def options(self) -> tuple[tuple[str, Any], ...]:
+        """The options of a channel there."""
+        return _PLAIN if self.credentials is None else OPTIONS
 
     def __str__(self) -> str:
         return self.target

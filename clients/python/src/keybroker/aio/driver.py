@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from keybroker.address import OPTIONS, Address
+from keybroker.address import Address
 from keybroker.errors import DRAINING, CallTimeoutError, ClientClosedError, KeybrokerError
 from keybroker.faults import fault_of
 from keybroker.leasing import FAREWELL_S, lease_id_in, release
@@ -158,11 +158,13 @@ class Driver:
         return task
 
     def _connect(self) -> tuple[grpc.aio.Channel, Any]:
-        target, credentials = self.address.target, self.address.credentials
-        if credentials is None:
-            channel = grpc.aio.insecure_channel(target, options=OPTIONS)
+        address = self.address
+        if address.credentials is None:
+            channel = grpc.aio.insecure_channel(address.target, options=address.options)
         else:
-            channel = grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+            channel = grpc.aio.secure_channel(
+                address.target, address.credentials, options=address.options
+            )
         return channel, LeaseServiceStub(channel)
 
 

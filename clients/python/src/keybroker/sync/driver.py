@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from keybroker.address import OPTIONS, Address
+from keybroker.address import Address
 from keybroker.errors import DRAINING, ClientClosedError
 from keybroker.faults import fault_of
 from keybroker.leasing import FAREWELL_S
@@ -127,9 +127,11 @@ class Driver:
                 channel.close()
 
     def _connect(self) -> tuple[grpc.Channel, Any]:
-        target, credentials = self.address.target, self.address.credentials
-        if credentials is None:
-            channel = grpc.insecure_channel(target, options=OPTIONS)
+        address = self.address
+        if address.credentials is None:
+            channel = grpc.insecure_channel(address.target, options=address.options)
         else:
-            channel = grpc.secure_channel(target, credentials, options=OPTIONS)
+            channel = grpc.secure_channel(
+                address.target, address.credentials, options=address.options
+            )
         return channel, LeaseServiceStub(channel)
