@@ -50,7 +50,9 @@ def check(out: Output) -> None:
         message = f"{faulty} in the sources of keys, as told above; correct them"
         raise CommandError(Exit.USAGE, message)
     if not out.is_json:
-        out.line(f"The settings are right, and there are {len(reading.keys)} system keys.")
+        number = len(reading.keys)
+        keys = "is one system key" if number == 1 else f"are {number} system keys"
+        out.line(f"The settings are right, and there {keys}.")
 
 
 async def _read(checking: Checking) -> Reading:

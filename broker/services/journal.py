@@ -222,6 +222,7 @@ def _event_kind(fact: Fact, change: Change) -> str:
 def _story(change: Change) -> str:
     before, after = change.states
     word = FAMILIES[change.family].pool_state.replace("_", " ")
+    word += " no longer" * (after in {State.RAMPING, State.CLOSED})
     subject = change.scope.key_id or change.scope.account or change.scope.provider
     model = f" on {change.scope.model}" if change.scope.model else ""
     of = [] if change.cause == Kind.UNKNOWN else [change.cause]

@@ -119,9 +119,9 @@ def _summarise(out: Output, tally: Tally) -> None:
         ("what", "seconds"),
         [(stone.label, f"{stone.seconds:.2f}") for stone in tally.milestones],
     )
-    out.heading("Calls made with a rejected secret")
-    out.fields((act.replace("_", " "), str(count)) for act, count in tally.rejected_calls.items())
+    calls = (f"{act.replace('_', ' ')} {count}" for act, count in tally.rejected_calls.items())
     out.line("")
+    out.line(f"Calls made with a rejected secret: {', '.join(calls)}")
     out.line(
         f"{tally.asked} requests, {tally.failed} failed as callers saw it,"
         f" {tally.wrong_owner} served with a key of somebody else"

@@ -121,7 +121,7 @@ async def test_what_has_begun_is_finished_when_the_operator_goes_away() -> None:
     desk.store.gate.set()
     desk.store.gate = None
     await settle()
-    assert await kinds(desk) == ["key_created"]
+    assert await kinds(desk) == ["source_read", "key_created"]
     assert await desk.leased_for() == "t1"
 
 

@@ -135,6 +135,20 @@ async def test_the_end_of_faults_is_told_when_none_is_left() -> None:
     assert len(await house.events("source_mended")) == 1
 
 
+async def test_a_message_about_a_secret_names_its_revision_and_says_when_it_is_well_again() -> None:
+    house = await a_house(KEY)
+    await house.call(BAD_KEY)
+    await house.has_keys(replace(KEY, revision="new"))
+    await house.probe()
+    told = {event.kind: event.message for event in await house.events()}
+    assert told["circuit_opened"] == (
+        f"{KEY.key_id}: quarantined, closed to open (INVALID_CREDENTIAL, revision {KEY.revision})"
+    )
+    assert told["revision_retired"] == (
+        f"{KEY.key_id}: quarantined no longer, open to closed (revision {KEY.revision})"
+    )
+
+
 async def test_keys_are_counted_at_the_start_and_told_one_by_one_when_they_are_added() -> None:
     house = await a_house(KEY)
     await house.has_keys(KEY, OTHER_KEY)
