@@ -1,16 +1,12 @@
 """Health of system keys that went while no broker ran: it belongs to nobody any more."""
 
-import secrets
 from dataclasses import dataclass
 
-from broker.core.facts import RevisionRetired
 from broker.core.key import is_system_id
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.last_goods import LastGoods
-
-WAIT_S = 10.0
-"""How long after the start a key may still appear in its source, as one that is being rewritten."""
+from broker.services.retirement import RETIRE_AFTER_S, retirement
 
 
 @dataclass(slots=True)
@@ -25,13 +21,13 @@ class Orphans:
 
     async def retire(self, now: float) -> None:
         """Do so if it is time; call it when the sources have given all that they will."""
-        if self.is_done or now - self.began < WAIT_S or not self.last_goods.was_read:
+        if self.is_done or now - self.began < RETIRE_AFTER_S or not self.last_goods.was_read:
             return
         self.is_done = True
         scopes = {record.scope for record in self.health.circuits() if record.scope.key_id}
         names = {(scope.provider, scope.key_id, scope.revision) for scope in scopes}
         await self.health.submit(
-            self._retired(*name)
+            retirement(self.health.replica, *name)
             for name in sorted(names)
             if is_system_id(name[1]) and not self._may_be_used(*name[1:])
         )
@@ -39,12 +35,3 @@ class Orphans:
     def _may_be_used(self, key_id: str, revision: str) -> bool:
         """Is the revision here, or may it yet be opened: then it must still be quarantined."""
         return self.keyring.holds(key_id, revision) or self.last_goods.awaits(key_id, revision)
-
-    def _retired(self, provider: str, key_id: str, revision: str) -> RevisionRetired:
-        return RevisionRetired(
-            fact_id=f"retired/{secrets.token_hex(8)}",
-            provider=provider,
-            replica=self.health.replica,
-            key_id=key_id,
-            revision=revision,
-        )

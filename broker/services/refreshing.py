@@ -13,12 +13,9 @@ from broker.services.journal import Journal
 from broker.services.keyring import Keyring
 from broker.services.orphans import Orphans
 from broker.services.readings import Refreshed
+from broker.services.retirement import RETIRE_AFTER_S
 from broker.services.rotating import Rotating
 from broker.services.watching import Watching
-
-RETIRE_AFTER_S = 10.0
-"""A removed key's health outlives it by this: a file that is being rewritten looks empty for a
-moment, and a quarantined key that comes back from that must still be quarantined."""
 
 MAX_TOLD = 20
 """Faults of one reading that become events; status shows them all."""

@@ -1,6 +1,5 @@
 """What is left of tenants' keys that are gone: nothing."""
 
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
@@ -12,6 +11,7 @@ from broker.ports.mark_store import MarkKind
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.marks import Marks
+from broker.services.retirement import retirement
 from broker.services.watching import Watching
 
 _OF_KEYS = (MarkKind.KEY_DISABLED, MarkKind.KEY_REVOKED)
@@ -44,10 +44,4 @@ class Retiring:
             await self.health.submit(map(self._retired, repeat(key), key.revisions))
 
     def _retired(self, key: StoredKey, revision: StoredRevision) -> RevisionRetired:
-        return RevisionRetired(
-            fact_id=f"retired/{secrets.token_hex(8)}",
-            provider=key.provider,
-            replica=self.health.replica,
-            key_id=key.key_id,
-            revision=revision.revision,
-        )
+        return retirement(self.health.replica, key.provider, key.key_id, revision.revision)

@@ -28,6 +28,7 @@ from broker.services.last_goods import LastGoods
 from broker.services.lease_book import LeaseBook
 from broker.services.leasing import REPORT_GRACE_S
 from broker.services.probing import Probing
+from broker.services.retirement import retirement
 from broker.services.rotation_news import Name, RotationNews
 from broker.services.stored_revisions import StoredRevisions
 from broker.services.watching import Watching
@@ -246,10 +247,4 @@ class Rotating:
         """Know a revision no more; holders are told before its quarantine ends with it."""
         self.keyring.drop(key)
         self.watching.on_removed(key.provider, key.key_id, key.revision)
-        return RevisionRetired(
-            fact_id=f"retired/{secrets.token_hex(8)}",
-            provider=key.provider,
-            replica=self.health.replica,
-            key_id=key.key_id,
-            revision=key.revision,
-        )
+        return retirement(self.health.replica, key.provider, key.key_id, key.revision)

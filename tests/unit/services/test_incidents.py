@@ -8,7 +8,7 @@ from broker.core.key import Key
 from broker.core.revisions import HeldKey, Revision
 from broker.core.words import ProbeResult, Provenance
 from broker.services.acquisition import Grant
-from broker.services.refreshing import RETIRE_AFTER_S
+from broker.services.retirement import RETIRE_AFTER_S
 from tests.unit.services.answers import BAD_KEY, LIMITED, MINI, OK
 from tests.unit.services.house import AUTHENTICATED, REJECTED, House, a_house
 from tests.unit.services.lookout_given import a_tenant_key, look_out, restarted

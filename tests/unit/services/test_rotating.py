@@ -10,7 +10,7 @@ from broker.core.words import DenialReason, Family
 from broker.ports.key_source import SourceFault
 from broker.ports.mark_store import MarkKind
 from broker.ports.prober import Probed
-from broker.services.refreshing import RETIRE_AFTER_S
+from broker.services.retirement import RETIRE_AFTER_S
 from tests.unit.services.answers import BAD_KEY, OK
 from tests.unit.services.house import (
     AUTHENTICATED,
