@@ -127,7 +127,7 @@ lock: ## Resolve the requirements again; `make lock UPGRADE=--upgrade` takes new
 	$(PYTHON) -m venv .tools/uv
 	.tools/uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
 	$(uv_compile) $(packages) --output-file requirements/runtime.txt
-	$(uv_compile) $(packages) --group dev --constraints requirements/runtime.txt \
+	$(uv_compile) $(packages) --extra drill --group dev --constraints requirements/runtime.txt \
 		--output-file requirements/dev.txt
 	$(uv_compile) --group pyproject.toml:build --constraints requirements/dev.txt \
 		--output-file requirements/build.txt

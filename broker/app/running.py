@@ -8,8 +8,9 @@ import structlog
 from broker.app.core import Core
 from broker.app.errors import StartError
 from broker.config import Settings
-from broker.config.forms import MEMORY, parse_address
+from broker.config.forms import parse_address
 from broker.config.settings import variable
+from broker.config.stores import MEMORY
 from broker.edge.grpc.server import GrpcServer
 from broker.edge.http.server import HttpServer
 from broker.ports.errors import StoreUnavailableError, StoreUnusableError

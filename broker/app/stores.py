@@ -30,7 +30,7 @@ from broker.adapters.sql import (
 from broker.adapters.system import SystemClock
 from broker.app.errors import StartError
 from broker.config import Settings
-from broker.config.forms import database_path
+from broker.config.stores import database_path
 from broker.core.policy import DAY_S
 from broker.ports.clock import Clock
 from broker.ports.errors import StoreUnavailableError, StoreUnusableError

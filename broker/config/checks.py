@@ -10,6 +10,7 @@ from broker.catalog import load_catalog
 from broker.config.forms import parse_address
 from broker.config.providers import configured_names, provider_faults
 from broker.config.settings import Settings, variable
+from broker.config.stores import is_postgres
 
 
 def cross_faults(settings: Settings, broken: Collection[str] = ()) -> Iterator[str]:
@@ -20,6 +21,22 @@ def cross_faults(settings: Settings, broken: Collection[str] = ()) -> Iterator[s
     yield from _key_file_faults(settings)
     yield from provider_faults(settings, load_catalog())
     yield from _boot_faults(settings)
+    yield from _sharing_faults(settings)
+
+
+def _sharing_faults(settings: Settings) -> Iterator[str]:
+    """Brokers on one database need the same secrets, and none can make them for the others."""
+    if not is_postgres(settings.database):
+        return
+    at = f"is needed with {variable('database')} in PostgreSQL, the same for all its brokers"
+    for setting in ("lease_secrets", "fingerprint_secret"):
+        if not getattr(settings, setting):
+            yield f"{variable(setting)}: {at}; make one with: openssl rand -hex 32"
+    if settings.seal_key_file is None and not settings.seal_kms_keys:
+        yield (
+            f"{variable('seal_key_file')}: {at}; make a file with: keybroker seal init FILE, or"
+            f" set {variable('seal_kms_keys')}"
+        )
 
 
 def _boot_faults(settings: Settings) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import time
-from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import (
@@ -84,25 +83,6 @@ def parse_address(text: str) -> Address:
     if not (host and colon and is_port) or is_bare_v6 or any(c.isspace() for c in host):
         raise ValueError("is not host:port, such as 127.0.0.1:50051 or [::1]:50051")
     return Address(host.strip("[]"), int(port))
-
-
-MEMORY: Final = "memory"
-"""The database of a broker that keeps nothing."""
-
-_SQLITE: Final = "sqlite:///"
-
-
-def check_database(text: str) -> str:
-    """`memory`, or `sqlite:///` and the path of a file."""
-    if text != MEMORY and database_path(text) is None:
-        raise ValueError("is neither memory nor sqlite:/// and the path of a file")
-    return text
-
-
-def database_path(text: str) -> Path | None:
-    """The file that `sqlite:///` names, relative unless a fourth slash follows."""
-    path = text.removeprefix(_SQLITE)
-    return Path(path) if path and path != text and not path.endswith("/") else None
 
 
 def check_secret(secret: SecretStr) -> SecretStr:

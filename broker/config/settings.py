@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     StringConstraints,
 )
 
@@ -17,11 +18,16 @@ from broker.config.forms import (
     SecretBytes,
     TokenSetting,
     check_address,
-    check_database,
     check_hour,
     from_json,
     names,
     one_or_json,
+)
+from broker.config.stores import (
+    SecretSetting,
+    TenantTable,
+    check_database,
+    secret_selectors,
 )
 from broker.core.tenancy import PolicyMode
 from broker.services.boot import BootPolicy
@@ -81,16 +87,55 @@ class Settings(BaseModel):
         description="Further providers, or changes to the built-in ones: a JSON object of"
         ' `{name: {dialect, base_url, models, fallbacks}}`; fallbacks are `"provider/model"`.',
     )
+    secrets_manager: Annotated[tuple[SecretSetting, ...], BeforeValidator(secret_selectors)] = (
+        Field(
+            (),
+            description="Secrets of AWS Secrets Manager with further provider keys: names and prefixes"
+            " (`keybroker/*`) with commas between them, or a JSON list of `{name | prefix | tag,"
+            " provider}`. Region, credentials and endpoint are boto3's own: `AWS_REGION`, a role, ….",
+        )
+    )
+    source_poll_seconds: Annotated[Number, Field(ge=1, le=3600)] = Field(
+        60.0,
+        description="How often Secrets Manager is read, ± 10 %; every second while one of its keys"
+        " is quarantined. Local files are read every second.",
+    )
+    source_copy_folder: Path | None = Field(
+        None,
+        description="Folder for sealed copies of what Secrets Manager gave last: a broker that"
+        " starts while it is away serves from them. None: `copies` beside the SQLite database, and"
+        " with PostgreSQL no copies are kept.",
+    )
+    max_stale_hours: Annotated[Number, Field(gt=0, le=8760)] = Field(
+        24.0,
+        description="How long keys are leased that their source, or the database, could not"
+        " confirm since.",
+    )
     database: Annotated[str, AfterValidator(check_database)] = Field(
         "sqlite:///.keybroker/keybroker.db",
         description="Where tenants' keys, health and history are kept: `sqlite:///` and a path"
-        " (`sqlite:////` for one from the root), or `memory`: nothing outlives the process. Key"
-        " files that the broker makes lie beside it.",
+        " (`sqlite:////` for one from the root); `postgresql://user@host:5432/name`, which several"
+        " brokers may share, with libpq's parameters such as `sslmode`; or `memory`: nothing"
+        " outlives the process. Key files that the broker makes lie beside the SQLite file.",
+    )
+    database_password: SecretStr | None = Field(
+        None, description="Password for PostgreSQL; it may also stand in a `PGPASSFILE`."
+    )
+    tenant_table: TenantTable = Field(
+        None,
+        description="Another system's table of tenants' keys, read and never written: a JSON object"
+        " `{url, table | query, columns, providers, cipher, cipher_key_file, poll_seconds}`;"
+        " see docs/existing-table.md.",
     )
     seal_key_file: Path | None = Field(
         None,
-        description="File with the sealing key, under which secrets are kept in the database."
-        " None: `seal.key` beside the database, made at the first start.",
+        description="File with the sealing keys, under which secrets are kept in the database."
+        " None: `seal.key` beside the SQLite database, made at the first start.",
+    )
+    seal_kms_keys: Annotated[tuple[str, ...], BeforeValidator(names)] = Field(
+        (),
+        description="ARNs of AWS KMS keys that seal in place of a file: the first seals until"
+        " `keybroker seal rotate` names another, all open.",
     )
     event_retention_days: Annotated[Number, Field(gt=0, le=3650)] = Field(
         90.0, description="How long events are kept."
@@ -139,12 +184,12 @@ class Settings(BaseModel):
     lease_secrets: Annotated[tuple[SecretBytes, ...], BeforeValidator(one_or_json)] = Field(
         (),
         description="Secrets of at least 32 bytes that sign lease ids, as a JSON list or just one:"
-        " the first signs, all are accepted. None: `lease.key` beside the database.",
+        " the first signs, all are accepted. None: `lease.key` beside the SQLite database.",
     )
     fingerprint_secret: SecretBytes | None = Field(
         None,
         description="Secret of at least 32 bytes that names the revisions of keys. None:"
-        " `fingerprint.key` beside the database.",
+        " `fingerprint.key` beside the SQLite database.",
     )
     lease_quota_per_principal: Annotated[Number, Field(ge=0)] = Field(
         0.0, description="Leases a minute that one principal may take here; 0: any number."

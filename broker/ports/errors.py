@@ -2,8 +2,10 @@
 
 PortError
 ├── StoreUnavailableError   the store did not answer in time, or refused
+│   └── SealUnavailableError  the service that keeps the sealing key did not answer
 ├── StoreUnusableError      what the store holds cannot be used until a person acts
 ├── SourceUnavailableError  a key source could not be read at all
+├── ReadOnlyError           what is to be changed is another system's
 ├── KeyTakenError           a key of this id is kept already
 ├── DuplicateSecretError    another key of the tenant and provider has this secret
 ├── SealClosedError         there is no sealing key that fits
@@ -19,6 +21,10 @@ class StoreUnavailableError(PortError):
     """The store did not answer in time, or refused; the caller carries on degraded."""
 
 
+class SealUnavailableError(StoreUnavailableError):
+    """The service that keeps the sealing key did not answer in time, or refused for now."""
+
+
 class StoreUnusableError(PortError):
     """What the store holds, or where, cannot be used; the message says what a person can do."""
 
@@ -27,16 +33,28 @@ class SourceUnavailableError(PortError):
     """A key source could not be read; what was read before stays in force."""
 
 
+class ReadOnlyError(PortError):
+    """What is to be changed is kept by another system, and is changed there."""
+
+
 class KeyTakenError(PortError):
-    """A key of this id is kept already."""
+    """A key of this id is kept already; of many that were to be kept, `wanted` is the id."""
+
+    def __init__(self, message: str, wanted: str = "") -> None:
+        super().__init__(message)
+        self.wanted = wanted
 
 
 class DuplicateSecretError(PortError):
-    """Another key of the same tenant and provider has this secret; `key_id` names it."""
+    """Another key of the same tenant and provider has this secret; `key_id` names it.
 
-    def __init__(self, key_id: str) -> None:
+    Of many keys that were to be kept, `wanted` is the one that has it too.
+    """
+
+    def __init__(self, key_id: str, wanted: str = "") -> None:
         super().__init__(f"the same secret as {key_id}")
         self.key_id = key_id
+        self.wanted = wanted
 
 
 class SealClosedError(PortError):

@@ -21,10 +21,15 @@ class SourceFault:
 
 @dataclass(frozen=True, slots=True)
 class SourceSnapshot:
-    """All keys of a source as of one reading, and what could not be used."""
+    """All keys of a source as of one reading, and what could not be used.
+
+    `previous` are the secrets that some of the `keys` had before, as far as the source still knows
+    them: at most one a key, with the key's id and settings.
+    """
 
     keys: tuple[Key, ...]
     faults: tuple[SourceFault, ...] = ()
+    previous: tuple[Key, ...] = ()
 
 
 class KeySource(Protocol):
@@ -33,6 +38,11 @@ class KeySource(Protocol):
     @property
     def name(self) -> str:
         """The source's name in status and events."""
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Is reading it a call to a service, so that it is read now and then only?"""
         ...
 
     async def load(self) -> SourceSnapshot:

@@ -1,6 +1,6 @@
 """Where tenants' keys and policies are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, Self
@@ -55,6 +55,10 @@ class TenantRecord:
     keys: tuple[StoredKey, ...]
 
 
+FirstPolicies = Callable[[StoredKey], TenantPolicy]
+"""The policy to set for a key's tenant and provider, if they have none."""
+
+
 class KeyStore(Protocol):
     """Tenants' keys and policies; every change is whole and durable on return, or not made.
 
@@ -89,6 +93,14 @@ class KeyStore(Protocol):
 
         Raises KeyTakenError for a taken id, DuplicateSecretError where another key of the tenant
         and provider has a revision of this name.
+        """
+        ...
+
+    async def create_all(self, keys: Sequence[StoredKey], first_policies: FirstPolicies) -> None:
+        """Keep new keys, all or none; each as `create` does. Takes as long as it needs.
+
+        Raises KeyTakenError and DuplicateSecretError for the first that cannot be kept; both tell
+        in `wanted` which.
         """
         ...
 

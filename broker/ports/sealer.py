@@ -15,13 +15,45 @@ class Sealer(Protocol):
         ...
 
     async def seal(self, secret: Secret, binding: Binding) -> SealedSecret:
-        """Seal a secret so that it opens for this binding alone. Raises SealClosedError."""
+        """Seal a secret so that it opens for this binding alone.
+
+        Raises SealClosedError and SealUnavailableError.
+        """
         ...
 
     async def open(self, sealed: SealedSecret, binding: Binding) -> Secret:
         """Open a secret.
 
-        Raises SealClosedError, and SealBrokenError for what is damaged, was moved or was sealed by
-        another key.
+        Raises SealClosedError, SealBrokenError for what is damaged, was moved or was sealed by
+        another key, and SealUnavailableError where the service that keeps the key does not answer.
+        """
+        ...
+
+
+class SealingKeys(Protocol):
+    """The sealing keys of a sealer: one of them seals, all of them open. None of it blocks."""
+
+    @property
+    def current(self) -> str:
+        """The id of the key that seals; "" while the sealer is closed."""
+        ...
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all keys at hand."""
+        ...
+
+    def use(self, key_id: str) -> bool:
+        """Seal with this key from now on; False where it is not at hand."""
+        ...
+
+    async def refresh(self) -> None:
+        """Take the keys that have come to where they are kept; those at hand stay."""
+        ...
+
+    async def make(self) -> str:
+        """Make a key where the others are kept, durable on return, and take it; its id.
+
+        It seals nothing yet. Raises SealClosedError with what to do where none can be made here.
         """
         ...

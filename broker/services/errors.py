@@ -4,7 +4,9 @@ ServiceError
 ├── InvalidFieldError, ContradictionError, PageTokenInvalidError     the request is wrong
 ├── ProviderUnknownError, DialectUnknownError, KeyUnknownError       a name means nothing here
 ├── KeyExistsError, KeyDuplicateError, KeySourceOwnedError           not with this key
+├── SealingKeyMissingError, ImportTooLargeError                      not like this
 ├── ChangeUncertainError                                             done or not: nobody knows
+├── SourceStaleError                                                 what is known is too old
 ├── LeaseUnknownError                                                forged, foreign, never issued
 ├── LeaseExpiredError, LeaseEndedError, KeyUnusableError             the lease is over
 └── TenantForbiddenError                                             not for this caller
@@ -12,7 +14,7 @@ ServiceError
 A refusal is no fault: see `broker.core.denial`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 
 class ServiceError(Exception):
@@ -138,6 +140,41 @@ class ChangeUncertainError(ServiceError):
         super().__init__(
             f"{cause}; whether {change} is not known: look before you repeat",
             {"cause": cause, "is_changed": "unknown"},
+        )
+
+
+class SourceStaleError(ServiceError):
+    """The source of the keys that would serve has been unreadable for too long to be believed."""
+
+    reason = "SOURCE_STALE"
+
+    def __init__(self, source: str, provider: str) -> None:
+        super().__init__(
+            f"the keys of {provider} are not leased: their source, {source}, could not be read for"
+            " too long",
+            {"source": source, "provider": provider},
+        )
+
+
+class SealingKeyMissingError(ServiceError):
+    """A sealing key is not at hand, here ("" among the replicas) or at other brokers."""
+
+    reason = "SEALING_KEY_MISSING"
+
+    def __init__(self, key_id: str, replicas: Collection[str], message: str) -> None:
+        super().__init__(
+            message, {"sealing_key_id": key_id, "replicas": ",".join(sorted(replicas))}
+        )
+
+
+class ImportTooLargeError(ServiceError):
+    """An import has more keys than one transaction takes."""
+
+    reason = "IMPORT_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"an import takes at most {limit} keys: import them in parts", {"limit": str(limit)}
         )
 
 

@@ -46,6 +46,9 @@ STATUS_CODES: Final[Mapping[str, grpc.StatusCode]] = MappingProxyType(
         "INTERNAL": grpc.StatusCode.INTERNAL,
         "STORE_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
         "SEALED": grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_STALE": grpc.StatusCode.UNAVAILABLE,
+        "SEALING_KEY_MISSING": grpc.StatusCode.FAILED_PRECONDITION,
+        "IMPORT_TOO_LARGE": grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
 """The status code of each reason."""

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from broker.config import Settings
-from broker.config.forms import database_path, parse_address
+from broker.config.forms import parse_address
+from broker.config.stores import database_path
 from broker.config.settings import PREFIX
 
 ROOT = Path(__file__).parents[3]

@@ -862,6 +862,570 @@ class ProbeKeysResponse(_message.Message):
 Global___ProbeKeysResponse: _TypeAlias = ProbeKeysResponse  # noqa: Y015
 
 @_typing.final
+class ImportKeysRequest(_message.Message):
+    """Keys to import. Every message of an import has some."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    """Check, and create nothing. The first message decides."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedKey]:
+        """The keys. At most 500 a message."""
+
+    def __init__(
+        self,
+        *,
+        dry_run: _builtins.bool = ...,
+        keys: _abc.Iterable[Global___ImportedKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportKeysRequest: _TypeAlias = ImportKeysRequest  # noqa: Y015
+
+@_typing.final
+class ImportedKey(_message.Message):
+    """One key to import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    line: _builtins.int
+    """Where it stands in what is imported, for faults: a line, from 1."""
+    tenant_id: _builtins.str
+    """Who owns it. Required."""
+    provider: _builtins.str
+    """The provider it belongs to. Required."""
+    key_id: _builtins.str
+    """The id it shall have, as in CreateKeyRequest. Empty: one is made."""
+    @_builtins.property
+    def settings(self) -> _key_pb2.KeySettings:
+        """What is set on it."""
+
+    @_builtins.property
+    def secret(self) -> _key_pb2.SecretValue:
+        """In the clear."""
+
+    @_builtins.property
+    def sealed(self) -> Global___SealedRevisions:
+        """As ExportKeys gave it, the newest first. The broker must have the sealing key."""
+
+    def __init__(
+        self,
+        *,
+        line: _builtins.int = ...,
+        tenant_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        settings: _key_pb2.KeySettings | None = ...,
+        secret: _key_pb2.SecretValue | None = ...,
+        sealed: Global___SealedRevisions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sealed", b"sealed", "secret", b"secret", "settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "key_id", b"key_id", "line", b"line", "provider", b"provider", "sealed", b"sealed", "secret", b"secret", "settings", b"settings", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["secret", "sealed"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___ImportedKey: _TypeAlias = ImportedKey  # noqa: Y015
+
+@_typing.final
+class SealedRevisions(_message.Message):
+    """The secrets of a key as they are kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedRevision]:
+        """The newest first."""
+
+    def __init__(
+        self,
+        *,
+        revisions: _abc.Iterable[Global___SealedRevision] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revisions", b"revisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedRevisions: _TypeAlias = SealedRevisions  # noqa: Y015
+
+@_typing.final
+class SealedRevision(_message.Message):
+    """One sealed secret. It opens only with its sealing key, and only for the tenant, provider, key id,
+    base URL and revision that it was sealed for.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    SEALED_BY_FIELD_NUMBER: _builtins.int
+    WRAPPED_KEY_FIELD_NUMBER: _builtins.int
+    CIPHERTEXT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    AUTHENTICATE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """The fingerprint of the secret."""
+    sealed_by: _builtins.str
+    """The id of the sealing key."""
+    wrapped_key: _builtins.bytes
+    """The data key, sealed."""
+    ciphertext: _builtins.bytes
+    """The secret, sealed with the data key."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was given."""
+
+    @_builtins.property
+    def authenticate_time(self) -> _timestamp_pb2.Timestamp:
+        """When the provider last accepted it. Unset: never, as far as is known."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.str = ...,
+        sealed_by: _builtins.str = ...,
+        wrapped_key: _builtins.bytes = ...,
+        ciphertext: _builtins.bytes = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        authenticate_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authenticate_time", b"authenticate_time", "create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authenticate_time", b"authenticate_time", "ciphertext", b"ciphertext", "create_time", b"create_time", "revision", b"revision", "sealed_by", b"sealed_by", "wrapped_key", b"wrapped_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedRevision: _TypeAlias = SealedRevision  # noqa: Y015
+
+@_typing.final
+class ImportKeysResponse(_message.Message):
+    """How far an import is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKED_COUNT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    CREATED_COUNT_FIELD_NUMBER: _builtins.int
+    UNTOLD_FAULT_COUNT_FIELD_NUMBER: _builtins.int
+    checked_count: _builtins.int
+    """Keys that were checked so far."""
+    done: _builtins.bool
+    """This is the last message."""
+    created_count: _builtins.int
+    """Keys that were created: all or, where there were faults or with `dry_run`, none. With `dry_run`
+    and no faults, how many would have been.
+    """
+    untold_fault_count: _builtins.int
+    """Faults that were not told any more."""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportFault]:
+        """What is wrong, so far as it was not told in an earlier message."""
+
+    def __init__(
+        self,
+        *,
+        checked_count: _builtins.int = ...,
+        faults: _abc.Iterable[Global___ImportFault] | None = ...,
+        done: _builtins.bool = ...,
+        created_count: _builtins.int = ...,
+        untold_fault_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_count", b"checked_count", "created_count", b"created_count", "done", b"done", "faults", b"faults", "untold_fault_count", b"untold_fault_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportKeysResponse: _TypeAlias = ImportKeysResponse  # noqa: Y015
+
+@_typing.final
+class ImportFault(_message.Message):
+    """What is wrong with one key of an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    line: _builtins.int
+    """Its line."""
+    message: _builtins.str
+    """What is wrong, for a person; never with a secret."""
+    def __init__(
+        self,
+        *,
+        line: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line", b"line", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportFault: _TypeAlias = ImportFault  # noqa: Y015
+
+@_typing.final
+class ExportKeysRequest(_message.Message):
+    """Asks for tenants' keys as they are kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """Only this provider's. Empty: all."""
+    tenant_id: _builtins.str
+    """Only this tenant's. Empty: all."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportKeysRequest: _TypeAlias = ExportKeysRequest  # noqa: Y015
+
+@_typing.final
+class ExportKeysResponse(_message.Message):
+    """Some of the keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedKey]:
+        """The keys; `line` is not set, and `content` is sealed."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[Global___ImportedKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportKeysResponse: _TypeAlias = ExportKeysResponse  # noqa: Y015
+
+@_typing.final
+class GetSealRequest(_message.Message):
+    """Asks about sealing keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealRequest: _TypeAlias = GetSealRequest  # noqa: Y015
+
+@_typing.final
+class GetSealResponse(_message.Message):
+    """The sealing keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAL_FIELD_NUMBER: _builtins.int
+    CURRENT_KEY_ID_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    current_key_id: _builtins.str
+    """The key that seals new secrets. Empty while the broker is sealed."""
+    @_builtins.property
+    def seal(self) -> _status_pb2.SealStatus:
+        """Whether what is kept can be opened."""
+
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealingKey]:
+        """Every key that is at hand or sealed something, by id."""
+
+    def __init__(
+        self,
+        *,
+        seal: _status_pb2.SealStatus | None = ...,
+        current_key_id: _builtins.str = ...,
+        keys: _abc.Iterable[Global___SealingKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seal", b"seal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_key_id", b"current_key_id", "keys", b"keys", "seal", b"seal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealResponse: _TypeAlias = GetSealResponse  # noqa: Y015
+
+@_typing.final
+class SealingKey(_message.Message):
+    """A sealing key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    AT_HAND_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_AT_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """Its id: says nothing about the key."""
+    at_hand: _builtins.bool
+    """Whether this broker has it."""
+    row_count: _builtins.int
+    """How many rows it sealed."""
+    @_builtins.property
+    def missing_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The brokers on this database that run and do not have it."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        at_hand: _builtins.bool = ...,
+        row_count: _builtins.int = ...,
+        missing_at: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_hand", b"at_hand", "key_id", b"key_id", "missing_at", b"missing_at", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealingKey: _TypeAlias = SealingKey  # noqa: Y015
+
+@_typing.final
+class VerifySealRequest(_message.Message):
+    """Asks to open everything."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifySealRequest: _TypeAlias = VerifySealRequest  # noqa: Y015
+
+@_typing.final
+class VerifySealResponse(_message.Message):
+    """How far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    done_count: _builtins.int
+    """Rows that were looked at."""
+    total_count: _builtins.int
+    """Rows there were at the beginning."""
+    done: _builtins.bool
+    """This is the last message."""
+    @_builtins.property
+    def unreadable(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedRow]:
+        """What does not open, so far as it was not told in an earlier message."""
+
+    def __init__(
+        self,
+        *,
+        done_count: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        unreadable: _abc.Iterable[Global___SealedRow] | None = ...,
+        done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "done_count", b"done_count", "total_count", b"total_count", "unreadable", b"unreadable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifySealResponse: _TypeAlias = VerifySealResponse  # noqa: Y015
+
+@_typing.final
+class SealedRow(_message.Message):
+    """Something that is sealed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    SEALED_BY_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """What it is: `key_revisions` (tenants' keys) or `last_good` (system keys). New kinds may appear."""
+    key_id: _builtins.str
+    """The key."""
+    revision: _builtins.str
+    """The revision."""
+    tenant_id: _builtins.str
+    """The key's tenant; empty for system keys."""
+    provider: _builtins.str
+    """The key's provider."""
+    sealed_by: _builtins.str
+    """The sealing key."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        revision: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        sealed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "provider", b"provider", "revision", b"revision", "sealed_by", b"sealed_by", "table", b"table", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedRow: _TypeAlias = SealedRow  # noqa: Y015
+
+@_typing.final
+class RotateSealRequest(_message.Message):
+    """Asks to seal everything anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """The key to seal with. Empty: go on with a rotation that was broken off, else make a new key,
+    which only a broker that has its database for itself and its sealing keys in a file can do.
+    """
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSealRequest: _TypeAlias = RotateSealRequest  # noqa: Y015
+
+@_typing.final
+class RotateSealResponse(_message.Message):
+    """How far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """The key that everything is sealed with."""
+    done_count: _builtins.int
+    """Rows that were sealed anew."""
+    total_count: _builtins.int
+    """Rows there were to seal anew at the beginning."""
+    done: _builtins.bool
+    """This is the last message."""
+    @_builtins.property
+    def unreadable(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedRow]:
+        """What could not be opened, so far as it was not told in an earlier message."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        done_count: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        unreadable: _abc.Iterable[Global___SealedRow] | None = ...,
+        done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "done_count", b"done_count", "key_id", b"key_id", "total_count", b"total_count", "unreadable", b"unreadable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSealResponse: _TypeAlias = RotateSealResponse  # noqa: Y015
+
+@_typing.final
+class DropSealedRequest(_message.Message):
+    """Asks to forget what is sealed with lost keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEALING_KEY_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sealing_key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The lost keys, as GetSeal tells them: those with rows that are not at hand. Required."""
+
+    def __init__(
+        self,
+        *,
+        sealing_key_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sealing_key_ids", b"sealing_key_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropSealedRequest: _TypeAlias = DropSealedRequest  # noqa: Y015
+
+@_typing.final
+class DropSealedResponse(_message.Message):
+    """It is forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DROPPED_COUNT_FIELD_NUMBER: _builtins.int
+    dropped_count: _builtins.int
+    """Rows that were deleted."""
+    def __init__(
+        self,
+        *,
+        dropped_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_count", b"dropped_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropSealedResponse: _TypeAlias = DropSealedResponse  # noqa: Y015
+
+@_typing.final
 class RefreshKeysRequest(_message.Message):
     """Asks to read all sources."""
 

@@ -117,6 +117,36 @@ class AdminServiceStub:
                 request_serializer=keybroker_dot_v1_dot_admin__pb2.ProbeKeysRequest.SerializeToString,
                 response_deserializer=keybroker_dot_v1_dot_admin__pb2.ProbeKeysResponse.FromString,
                 _registered_method=True)
+        self.ImportKeys = channel.stream_stream(
+                '/keybroker.v1.AdminService/ImportKeys',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.ImportKeysRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.ImportKeysResponse.FromString,
+                _registered_method=True)
+        self.ExportKeys = channel.unary_stream(
+                '/keybroker.v1.AdminService/ExportKeys',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.ExportKeysRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.ExportKeysResponse.FromString,
+                _registered_method=True)
+        self.GetSeal = channel.unary_unary(
+                '/keybroker.v1.AdminService/GetSeal',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.GetSealRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.GetSealResponse.FromString,
+                _registered_method=True)
+        self.VerifySeal = channel.unary_stream(
+                '/keybroker.v1.AdminService/VerifySeal',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.VerifySealRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.VerifySealResponse.FromString,
+                _registered_method=True)
+        self.RotateSeal = channel.unary_stream(
+                '/keybroker.v1.AdminService/RotateSeal',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.RotateSealRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.RotateSealResponse.FromString,
+                _registered_method=True)
+        self.DropSealed = channel.unary_unary(
+                '/keybroker.v1.AdminService/DropSealed',
+                request_serializer=keybroker_dot_v1_dot_admin__pb2.DropSealedRequest.SerializeToString,
+                response_deserializer=keybroker_dot_v1_dot_admin__pb2.DropSealedResponse.FromString,
+                _registered_method=True)
         self.RefreshKeys = channel.unary_unary(
                 '/keybroker.v1.AdminService/RefreshKeys',
                 request_serializer=keybroker_dot_v1_dot_admin__pb2.RefreshKeysRequest.SerializeToString,
@@ -380,6 +410,104 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportKeys(self, request_iterator, context):
+        """Creates many keys of tenants, all or none.
+
+        Who may call: operator.
+
+        Promises: the call's messages are one import. Nothing is kept before the caller has sent its last
+        message; then all of it is, in one transaction, or none. Each message is answered with how far
+        checking has come, and the last answer, `done`, tells whether the keys were created. Faults are
+        told per key, as many as there are up to 1000. Each key acts as if CreateKey had made it, but
+        that probes come as for keys that are there at a start. With `dry_run` everything is checked and
+        nothing created.
+
+        Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); RESOURCE_EXHAUSTED
+        (ERROR_REASON_IMPORT_TOO_LARGE) above 100,000 keys; UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE): then nothing was created, unless the message says that this is
+        not known. What is wrong with a key is a fault in the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportKeys(self, request, context):
+        """Gives out tenants' keys as they are kept: sealed.
+
+        Who may call: operator.
+
+        Promises: by provider, then key id; a key that is there throughout is in it exactly once. What
+        is given out opens only with the sealing key, and ImportKeys takes it again, also into another
+        database. No secret is in it.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE),
+        also half-way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSeal(self, request, context):
+        """Tells which sealing keys there are and what they seal.
+
+        Who may call: operator.
+
+        Promises: counted now. It answers also while the broker is sealed.
+
+        Fails: UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifySeal(self, request, context):
+        """Opens everything that is sealed, and names what does not open.
+
+        Who may call: operator.
+
+        Promises: changes nothing. A message at least every second, the last one is `done`.
+
+        Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateSeal(self, request, context):
+        """Seals everything anew with another sealing key.
+
+        Who may call: operator.
+
+        Promises: from the first message on new secrets are sealed with that key, and those that are
+        kept are sealed anew, row by row, while everything goes on; what the old and the new key sealed
+        opens throughout. A rotation that was broken off, however, goes on where it was when called
+        again. A message at least every second, the last one is `done`. Rows that do not open are named
+        and left as they are. Old keys are needed until no row and no backup is sealed with them.
+
+        Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED) when the broker is sealed, and
+        (ERROR_REASON_SEALING_KEY_MISSING) when the key is not at hand, here or at another broker on
+        the database; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE), also half-way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropSealed(self, request, context):
+        """Forgets what is sealed with sealing keys that are lost.
+
+        Who may call: operator.
+
+        Promises: what none of the keys at hand could have sealed is deleted, tenants' keys and system
+        keys' last good secrets alike, with an event each. Tenants' policies stay. What is damaged but
+        was sealed by a key at hand stays.
+
+        Fails: INVALID_ARGUMENT (ERROR_REASON_INVALID_FIELD) unless `sealing_key_ids` names exactly the
+        lost keys that GetSeal tells; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RefreshKeys(self, request, context):
         """Reads all sources of keys now.
 
@@ -485,6 +613,36 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ProbeKeys,
                     request_deserializer=keybroker_dot_v1_dot_admin__pb2.ProbeKeysRequest.FromString,
                     response_serializer=keybroker_dot_v1_dot_admin__pb2.ProbeKeysResponse.SerializeToString,
+            ),
+            'ImportKeys': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportKeys,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.ImportKeysRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.ImportKeysResponse.SerializeToString,
+            ),
+            'ExportKeys': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportKeys,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.ExportKeysRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.ExportKeysResponse.SerializeToString,
+            ),
+            'GetSeal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSeal,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.GetSealRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.GetSealResponse.SerializeToString,
+            ),
+            'VerifySeal': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifySeal,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.VerifySealRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.VerifySealResponse.SerializeToString,
+            ),
+            'RotateSeal': grpc.unary_stream_rpc_method_handler(
+                    servicer.RotateSeal,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.RotateSealRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.RotateSealResponse.SerializeToString,
+            ),
+            'DropSealed': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropSealed,
+                    request_deserializer=keybroker_dot_v1_dot_admin__pb2.DropSealedRequest.FromString,
+                    response_serializer=keybroker_dot_v1_dot_admin__pb2.DropSealedResponse.SerializeToString,
             ),
             'RefreshKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.RefreshKeys,
@@ -910,6 +1068,168 @@ class AdminService:
             '/keybroker.v1.AdminService/ProbeKeys',
             keybroker_dot_v1_dot_admin__pb2.ProbeKeysRequest.SerializeToString,
             keybroker_dot_v1_dot_admin__pb2.ProbeKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportKeys(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/keybroker.v1.AdminService/ImportKeys',
+            keybroker_dot_v1_dot_admin__pb2.ImportKeysRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.ImportKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/keybroker.v1.AdminService/ExportKeys',
+            keybroker_dot_v1_dot_admin__pb2.ExportKeysRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.ExportKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSeal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/GetSeal',
+            keybroker_dot_v1_dot_admin__pb2.GetSealRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.GetSealResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifySeal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/keybroker.v1.AdminService/VerifySeal',
+            keybroker_dot_v1_dot_admin__pb2.VerifySealRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.VerifySealResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSeal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/keybroker.v1.AdminService/RotateSeal',
+            keybroker_dot_v1_dot_admin__pb2.RotateSealRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.RotateSealResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropSealed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keybroker.v1.AdminService/DropSealed',
+            keybroker_dot_v1_dot_admin__pb2.DropSealedRequest.SerializeToString,
+            keybroker_dot_v1_dot_admin__pb2.DropSealedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -221,6 +221,80 @@ class AdminServiceStub:
     does not exist (ERROR_REASON_KEY_UNKNOWN), UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when a
     TENANT key cannot be read; then nothing was probed. A probe that fails is a result, not a fault.
     """
+    ImportKeys: _grpc.StreamStreamMultiCallable[_admin_pb2.ImportKeysRequest, _admin_pb2.ImportKeysResponse]
+    """Creates many keys of tenants, all or none.
+
+    Who may call: operator.
+
+    Promises: the call's messages are one import. Nothing is kept before the caller has sent its last
+    message; then all of it is, in one transaction, or none. Each message is answered with how far
+    checking has come, and the last answer, `done`, tells whether the keys were created. Faults are
+    told per key, as many as there are up to 1000. Each key acts as if CreateKey had made it, but
+    that probes come as for keys that are there at a start. With `dry_run` everything is checked and
+    nothing created.
+
+    Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); RESOURCE_EXHAUSTED
+    (ERROR_REASON_IMPORT_TOO_LARGE) above 100,000 keys; UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE): then nothing was created, unless the message says that this is
+    not known. What is wrong with a key is a fault in the answer.
+    """
+    ExportKeys: _grpc.UnaryStreamMultiCallable[_admin_pb2.ExportKeysRequest, _admin_pb2.ExportKeysResponse]
+    """Gives out tenants' keys as they are kept: sealed.
+
+    Who may call: operator.
+
+    Promises: by provider, then key id; a key that is there throughout is in it exactly once. What
+    is given out opens only with the sealing key, and ImportKeys takes it again, also into another
+    database. No secret is in it.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE),
+    also half-way.
+    """
+    GetSeal: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetSealRequest, _admin_pb2.GetSealResponse]
+    """Tells which sealing keys there are and what they seal.
+
+    Who may call: operator.
+
+    Promises: counted now. It answers also while the broker is sealed.
+
+    Fails: UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    VerifySeal: _grpc.UnaryStreamMultiCallable[_admin_pb2.VerifySealRequest, _admin_pb2.VerifySealResponse]
+    """Opens everything that is sealed, and names what does not open.
+
+    Who may call: operator.
+
+    Promises: changes nothing. A message at least every second, the last one is `done`.
+
+    Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    RotateSeal: _grpc.UnaryStreamMultiCallable[_admin_pb2.RotateSealRequest, _admin_pb2.RotateSealResponse]
+    """Seals everything anew with another sealing key.
+
+    Who may call: operator.
+
+    Promises: from the first message on new secrets are sealed with that key, and those that are
+    kept are sealed anew, row by row, while everything goes on; what the old and the new key sealed
+    opens throughout. A rotation that was broken off, however, goes on where it was when called
+    again. A message at least every second, the last one is `done`. Rows that do not open are named
+    and left as they are. Old keys are needed until no row and no backup is sealed with them.
+
+    Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED) when the broker is sealed, and
+    (ERROR_REASON_SEALING_KEY_MISSING) when the key is not at hand, here or at another broker on
+    the database; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE), also half-way.
+    """
+    DropSealed: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DropSealedRequest, _admin_pb2.DropSealedResponse]
+    """Forgets what is sealed with sealing keys that are lost.
+
+    Who may call: operator.
+
+    Promises: what none of the keys at hand could have sealed is deleted, tenants' keys and system
+    keys' last good secrets alike, with an event each. Tenants' policies stay. What is damaged but
+    was sealed by a key at hand stays.
+
+    Fails: INVALID_ARGUMENT (ERROR_REASON_INVALID_FIELD) unless `sealing_key_ids` names exactly the
+    lost keys that GetSeal tells; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
     RefreshKeys: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RefreshKeysRequest, _admin_pb2.RefreshKeysResponse]
     """Reads all sources of keys now.
 
@@ -434,6 +508,80 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Fails: NOT_FOUND when the provider is not configured (ERROR_REASON_PROVIDER_UNKNOWN) or a key
     does not exist (ERROR_REASON_KEY_UNKNOWN), UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when a
     TENANT key cannot be read; then nothing was probed. A probe that fails is a result, not a fault.
+    """
+    ImportKeys: _aio.StreamStreamMultiCallable[_admin_pb2.ImportKeysRequest, _admin_pb2.ImportKeysResponse]  # type: ignore[assignment]
+    """Creates many keys of tenants, all or none.
+
+    Who may call: operator.
+
+    Promises: the call's messages are one import. Nothing is kept before the caller has sent its last
+    message; then all of it is, in one transaction, or none. Each message is answered with how far
+    checking has come, and the last answer, `done`, tells whether the keys were created. Faults are
+    told per key, as many as there are up to 1000. Each key acts as if CreateKey had made it, but
+    that probes come as for keys that are there at a start. With `dry_run` everything is checked and
+    nothing created.
+
+    Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); RESOURCE_EXHAUSTED
+    (ERROR_REASON_IMPORT_TOO_LARGE) above 100,000 keys; UNAVAILABLE
+    (ERROR_REASON_STORE_UNAVAILABLE): then nothing was created, unless the message says that this is
+    not known. What is wrong with a key is a fault in the answer.
+    """
+    ExportKeys: _aio.UnaryStreamMultiCallable[_admin_pb2.ExportKeysRequest, _admin_pb2.ExportKeysResponse]  # type: ignore[assignment]
+    """Gives out tenants' keys as they are kept: sealed.
+
+    Who may call: operator.
+
+    Promises: by provider, then key id; a key that is there throughout is in it exactly once. What
+    is given out opens only with the sealing key, and ImportKeys takes it again, also into another
+    database. No secret is in it.
+
+    Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE),
+    also half-way.
+    """
+    GetSeal: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetSealRequest, _admin_pb2.GetSealResponse]  # type: ignore[assignment]
+    """Tells which sealing keys there are and what they seal.
+
+    Who may call: operator.
+
+    Promises: counted now. It answers also while the broker is sealed.
+
+    Fails: UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    VerifySeal: _aio.UnaryStreamMultiCallable[_admin_pb2.VerifySealRequest, _admin_pb2.VerifySealResponse]  # type: ignore[assignment]
+    """Opens everything that is sealed, and names what does not open.
+
+    Who may call: operator.
+
+    Promises: changes nothing. A message at least every second, the last one is `done`.
+
+    Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+    """
+    RotateSeal: _aio.UnaryStreamMultiCallable[_admin_pb2.RotateSealRequest, _admin_pb2.RotateSealResponse]  # type: ignore[assignment]
+    """Seals everything anew with another sealing key.
+
+    Who may call: operator.
+
+    Promises: from the first message on new secrets are sealed with that key, and those that are
+    kept are sealed anew, row by row, while everything goes on; what the old and the new key sealed
+    opens throughout. A rotation that was broken off, however, goes on where it was when called
+    again. A message at least every second, the last one is `done`. Rows that do not open are named
+    and left as they are. Old keys are needed until no row and no backup is sealed with them.
+
+    Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED) when the broker is sealed, and
+    (ERROR_REASON_SEALING_KEY_MISSING) when the key is not at hand, here or at another broker on
+    the database; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE), also half-way.
+    """
+    DropSealed: _aio.UnaryUnaryMultiCallable[_admin_pb2.DropSealedRequest, _admin_pb2.DropSealedResponse]  # type: ignore[assignment]
+    """Forgets what is sealed with sealing keys that are lost.
+
+    Who may call: operator.
+
+    Promises: what none of the keys at hand could have sealed is deleted, tenants' keys and system
+    keys' last good secrets alike, with an event each. Tenants' policies stay. What is damaged but
+    was sealed by a key at hand stays.
+
+    Fails: INVALID_ARGUMENT (ERROR_REASON_INVALID_FIELD) unless `sealing_key_ids` names exactly the
+    lost keys that GetSeal tells; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
     """
     RefreshKeys: _aio.UnaryUnaryMultiCallable[_admin_pb2.RefreshKeysRequest, _admin_pb2.RefreshKeysResponse]  # type: ignore[assignment]
     """Reads all sources of keys now.
@@ -735,6 +883,116 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails: NOT_FOUND when the provider is not configured (ERROR_REASON_PROVIDER_UNKNOWN) or a key
         does not exist (ERROR_REASON_KEY_UNKNOWN), UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when a
         TENANT key cannot be read; then nothing was probed. A probe that fails is a result, not a fault.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportKeys(
+        self,
+        request_iterator: _MaybeAsyncIterator[_admin_pb2.ImportKeysRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.ImportKeysResponse], _abc.AsyncIterator[_admin_pb2.ImportKeysResponse]]:
+        """Creates many keys of tenants, all or none.
+
+        Who may call: operator.
+
+        Promises: the call's messages are one import. Nothing is kept before the caller has sent its last
+        message; then all of it is, in one transaction, or none. Each message is answered with how far
+        checking has come, and the last answer, `done`, tells whether the keys were created. Faults are
+        told per key, as many as there are up to 1000. Each key acts as if CreateKey had made it, but
+        that probes come as for keys that are there at a start. With `dry_run` everything is checked and
+        nothing created.
+
+        Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); RESOURCE_EXHAUSTED
+        (ERROR_REASON_IMPORT_TOO_LARGE) above 100,000 keys; UNAVAILABLE
+        (ERROR_REASON_STORE_UNAVAILABLE): then nothing was created, unless the message says that this is
+        not known. What is wrong with a key is a fault in the answer.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportKeys(
+        self,
+        request: _admin_pb2.ExportKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.ExportKeysResponse], _abc.AsyncIterator[_admin_pb2.ExportKeysResponse]]:
+        """Gives out tenants' keys as they are kept: sealed.
+
+        Who may call: operator.
+
+        Promises: by provider, then key id; a key that is there throughout is in it exactly once. What
+        is given out opens only with the sealing key, and ImportKeys takes it again, also into another
+        database. No secret is in it.
+
+        Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE),
+        also half-way.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSeal(
+        self,
+        request: _admin_pb2.GetSealRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetSealResponse, _abc.Awaitable[_admin_pb2.GetSealResponse]]:
+        """Tells which sealing keys there are and what they seal.
+
+        Who may call: operator.
+
+        Promises: counted now. It answers also while the broker is sealed.
+
+        Fails: UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def VerifySeal(
+        self,
+        request: _admin_pb2.VerifySealRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.VerifySealResponse], _abc.AsyncIterator[_admin_pb2.VerifySealResponse]]:
+        """Opens everything that is sealed, and names what does not open.
+
+        Who may call: operator.
+
+        Promises: changes nothing. A message at least every second, the last one is `done`.
+
+        Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED); UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def RotateSeal(
+        self,
+        request: _admin_pb2.RotateSealRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.RotateSealResponse], _abc.AsyncIterator[_admin_pb2.RotateSealResponse]]:
+        """Seals everything anew with another sealing key.
+
+        Who may call: operator.
+
+        Promises: from the first message on new secrets are sealed with that key, and those that are
+        kept are sealed anew, row by row, while everything goes on; what the old and the new key sealed
+        opens throughout. A rotation that was broken off, however, goes on where it was when called
+        again. A message at least every second, the last one is `done`. Rows that do not open are named
+        and left as they are. Old keys are needed until no row and no backup is sealed with them.
+
+        Fails: FAILED_PRECONDITION (ERROR_REASON_SEALED) when the broker is sealed, and
+        (ERROR_REASON_SEALING_KEY_MISSING) when the key is not at hand, here or at another broker on
+        the database; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE), also half-way.
+        """
+
+    @_abc_1.abstractmethod
+    def DropSealed(
+        self,
+        request: _admin_pb2.DropSealedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.DropSealedResponse, _abc.Awaitable[_admin_pb2.DropSealedResponse]]:
+        """Forgets what is sealed with sealing keys that are lost.
+
+        Who may call: operator.
+
+        Promises: what none of the keys at hand could have sealed is deleted, tenants' keys and system
+        keys' last good secrets alike, with an event each. Tenants' policies stay. What is damaged but
+        was sealed by a key at hand stays.
+
+        Fails: INVALID_ARGUMENT (ERROR_REASON_INVALID_FIELD) unless `sealing_key_ids` names exactly the
+        lost keys that GetSeal tells; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod

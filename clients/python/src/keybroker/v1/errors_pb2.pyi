@@ -319,6 +319,50 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
           }
         }
     """
+    ERROR_REASON_SOURCE_STALE: _ErrorReason.ValueType  # 44
+    """UNAVAILABLE: the source of the keys that would serve could not be read for so long that what it
+    said is not believed any more. Make it readable again; nothing needs a restart.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_SOURCE_STALE",
+          "domain": "keybroker",
+          "metadata": {
+            "source": "secrets-manager",
+            "provider": "openai"
+          }
+        }
+    """
+    ERROR_REASON_SEALING_KEY_MISSING: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION: the sealing key that was named is not at hand, here or at another broker on
+    the same database. Put it into the seal key file of each, and call again: files are read every
+    second.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_SEALING_KEY_MISSING",
+          "domain": "keybroker",
+          "metadata": {
+            "sealing_key_id": "5d0c7a1e9b3f2846",
+            "replicas": "keybroker-1"
+          }
+        }
+    """
+    ERROR_REASON_IMPORT_TOO_LARGE: _ErrorReason.ValueType  # 46
+    """RESOURCE_EXHAUSTED: an import has more keys than one transaction takes. Import them in parts.
+
+    Example of an ErrorInfo:
+
+        {
+          "reason": "ERROR_REASON_IMPORT_TOO_LARGE",
+          "domain": "keybroker",
+          "metadata": {
+            "limit": "100000"
+          }
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every value of `google.rpc.ErrorInfo.reason` in the domain "keybroker".
@@ -613,6 +657,50 @@ Example of an ErrorInfo:
       "domain": "keybroker",
       "metadata": {
         "cause": "seal.key is missing, and the database holds secrets that it sealed"
+      }
+    }
+"""
+ERROR_REASON_SOURCE_STALE: ErrorReason.ValueType  # 44
+"""UNAVAILABLE: the source of the keys that would serve could not be read for so long that what it
+said is not believed any more. Make it readable again; nothing needs a restart.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_SOURCE_STALE",
+      "domain": "keybroker",
+      "metadata": {
+        "source": "secrets-manager",
+        "provider": "openai"
+      }
+    }
+"""
+ERROR_REASON_SEALING_KEY_MISSING: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION: the sealing key that was named is not at hand, here or at another broker on
+the same database. Put it into the seal key file of each, and call again: files are read every
+second.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_SEALING_KEY_MISSING",
+      "domain": "keybroker",
+      "metadata": {
+        "sealing_key_id": "5d0c7a1e9b3f2846",
+        "replicas": "keybroker-1"
+      }
+    }
+"""
+ERROR_REASON_IMPORT_TOO_LARGE: ErrorReason.ValueType  # 46
+"""RESOURCE_EXHAUSTED: an import has more keys than one transaction takes. Import them in parts.
+
+Example of an ErrorInfo:
+
+    {
+      "reason": "ERROR_REASON_IMPORT_TOO_LARGE",
+      "domain": "keybroker",
+      "metadata": {
+        "limit": "100000"
       }
     }
 """

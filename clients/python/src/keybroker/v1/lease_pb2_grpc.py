@@ -101,8 +101,9 @@ class LeaseServiceServicer:
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
         not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
         lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
-        keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
-        status OK.
+        keys are not known, since neither is ever guessed, and (ERROR_REASON_SOURCE_STALE) when the keys
+        that would serve are too old to be believed. That no key can be leased is a Denial, with status
+        OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -76,8 +76,9 @@ class LeaseServiceStub:
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
     not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
     lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
-    keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
-    status OK.
+    keys are not known, since neither is ever guessed, and (ERROR_REASON_SOURCE_STALE) when the keys
+    that would serve are too old to be believed. That no key can be leased is a Denial, with status
+    OK.
     """
     RenewLease: _grpc.UnaryUnaryMultiCallable[_lease_pb2.RenewLeaseRequest, _lease_pb2.RenewLeaseResponse]
     """Extends a lease: a longer stream, a held lease.
@@ -179,8 +180,9 @@ class LeaseServiceAsyncStub(LeaseServiceStub):
     Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
     not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
     lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
-    keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
-    status OK.
+    keys are not known, since neither is ever guessed, and (ERROR_REASON_SOURCE_STALE) when the keys
+    that would serve are too old to be believed. That no key can be leased is a Denial, with status
+    OK.
     """
     RenewLease: _aio.UnaryUnaryMultiCallable[_lease_pb2.RenewLeaseRequest, _lease_pb2.RenewLeaseResponse]  # type: ignore[assignment]
     """Extends a lease: a longer stream, a held lease.
@@ -285,8 +287,9 @@ class LeaseServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails: NOT_FOUND (ERROR_REASON_PROVIDER_UNKNOWN) when the provider or that of a fallback is
         not configured; PERMISSION_DENIED (ERROR_REASON_TENANT_FORBIDDEN) when the caller may not
         lease for the tenant; UNAVAILABLE (ERROR_REASON_STORE_UNAVAILABLE) when the tenant's policy and
-        keys are not known, since neither is ever guessed. That no key can be leased is a Denial, with
-        status OK.
+        keys are not known, since neither is ever guessed, and (ERROR_REASON_SOURCE_STALE) when the keys
+        that would serve are too old to be believed. That no key can be leased is a Denial, with status
+        OK.
         """
 
     @_abc_1.abstractmethod

@@ -488,10 +488,19 @@ class SourceStatus(_message.Message):
     READ_TIME_FIELD_NUMBER: _builtins.int
     AGE_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
+    FROM_COPY_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Its name."""
     key_count: _builtins.int
     """How many keys came from it."""
+    from_copy: _builtins.bool
+    """Whether what is in use comes from the sealed copy of an earlier reading, since the source has
+    not been read since the start. `read_time` is when the copy was made.
+    """
+    stale: _builtins.bool
+    """Whether what it said is too old: its keys are not leased any more until it is read again."""
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last read well."""
@@ -506,6 +515,10 @@ class SourceStatus(_message.Message):
         that it last gave stay in use.
         """
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When what it said becomes too old, unless it is read before."""
+
     def __init__(
         self,
         *,
@@ -514,10 +527,13 @@ class SourceStatus(_message.Message):
         read_time: _timestamp_pb2.Timestamp | None = ...,
         age: _duration_pb2.Duration | None = ...,
         faults: _abc.Iterable[_builtins.str] | None = ...,
+        from_copy: _builtins.bool = ...,
+        stale: _builtins.bool = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "read_time", b"read_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "expire_time", b"expire_time", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "faults", b"faults", "key_count", b"key_count", "read_time", b"read_time", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "expire_time", b"expire_time", "faults", b"faults", "from_copy", b"from_copy", "key_count", b"key_count", "read_time", b"read_time", "source", b"source", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -538,7 +554,7 @@ class StoreStatus(_message.Message):
     pending_facts: _builtins.int
     """Facts that this replica knows and the store does not have yet."""
     kind: _builtins.str
-    """What it is: `memory` or `sqlite`. New kinds may appear."""
+    """What it is: `memory`, `sqlite` or `postgresql`. New kinds may appear."""
     fault: _builtins.str
     """What is wrong with it, for a person. Empty when nothing is."""
     def __init__(
