@@ -90,9 +90,10 @@ class Settings(BaseModel):
     secrets_manager: Annotated[tuple[SecretSetting, ...], BeforeValidator(secret_selectors)] = (
         Field(
             (),
-            description="Secrets of AWS Secrets Manager with further provider keys: names and prefixes"
-            " (`keybroker/*`) with commas between them, or a JSON list of `{name | prefix | tag,"
-            " provider}`. Region, credentials and endpoint are boto3's own: `AWS_REGION`, a role, ….",
+            description="Secrets of AWS Secrets Manager with further provider keys: names and"
+            " prefixes (`keybroker/*`) with commas between them, or a JSON list of"
+            " `{name | prefix | tag, provider}`. Region, credentials and endpoint are boto3's own:"
+            " `AWS_REGION`, a role, ….",
         )
     )
     source_poll_seconds: Annotated[Number, Field(ge=1, le=3600)] = Field(

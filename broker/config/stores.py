@@ -123,8 +123,8 @@ _NAME: Final = r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*){0,2}$"
 class TenantTableSetting(_Table):
     """Another system's table of tenants' keys, which is read and never written.
 
-    `columns` maps what the broker wants to know to the table's, or the query's, columns; `providers`
-    maps their words for providers to the broker's. A query takes the tenant as `:tenant`.
+    `columns` maps what the broker wants to know to columns of the table, or of the query, which
+    takes the tenant as `:tenant`; `providers` maps their words for providers to the broker's.
     """
 
     url: SecretStr | None = None
