@@ -34,6 +34,14 @@ Deliver = Callable[[Changed], None]
 class ChangeFeed(Protocol):
     """Tells of changes that this broker did not make itself; it may also tell of its own."""
 
+    @property
+    def is_current(self) -> bool:
+        """Has everything been delivered that was changed until about a second ago?
+
+        False before `follow`, and while the store does not answer. Does not block.
+        """
+        ...
+
     async def follow(self, deliver: Deliver) -> None:
         """Deliver changes made from now on, within a second, until `close`; called once.
 

@@ -10,6 +10,7 @@ PortError
 ├── DuplicateSecretError    another key of the tenant and provider has this secret
 ├── SealClosedError         there is no sealing key that fits
 └── SealBrokenError         a sealed secret does not open
+    └── SealKeyMissingError     its sealing key is not at hand
 """
 
 
@@ -63,3 +64,7 @@ class SealClosedError(PortError):
 
 class SealBrokenError(PortError):
     """A sealed secret is damaged, was moved, or was sealed by another key."""
+
+
+class SealKeyMissingError(SealBrokenError):
+    """A sealed secret was sealed by a key that is not at hand; it may open when that is."""

@@ -10,6 +10,13 @@ from broker.core.snapshot import Snapshot
 Deliver = Callable[[Logged], None]
 """Called in the event loop with each entry; must not block or raise."""
 
+Lost = Callable[[], None]
+"""Called in the event loop, once; must not block or raise."""
+
+
+def no_matter() -> None:
+    """For followers that begin at the log's beginning, or do not care."""
+
 
 class FactLog(Protocol):
     """One order of facts per provider."""
@@ -22,11 +29,15 @@ class FactLog(Protocol):
         """
         ...
 
-    async def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
+    async def follow(
+        self, provider: str, after: int, deliver: Deliver, lost: Lost = no_matter
+    ) -> Callable[[], None]:
         """Deliver the provider's entries with positions above `after`, in order, at least once.
 
         Entries already there are delivered before this returns. Returns the call that stops it.
-        An entry that cannot be read is left out, and logged. Raises StoreUnavailableError.
+        An entry that cannot be read is left out, and logged. Where the entries that come next are
+        gone, or are not those of the log that was followed, nothing more is delivered and `lost` is
+        called: begin anew from the newest snapshot. Raises StoreUnavailableError.
         """
         ...
 

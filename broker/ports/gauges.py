@@ -10,7 +10,9 @@ class StatusGauges:
 
     `pool_keys` counts system keys by (provider, state); `key_states` has the state of each by
     (provider, key id). `states` are all such states, from the best to the worst. `source_ages_s`
-    are seconds since each source was last read.
+    are seconds since each source was last read; `source_states` say how each is, in words of
+    `all_source_states`. `stale_keys` counts system keys by provider that are not leased because
+    their source has not confirmed them for too long.
     """
 
     states: tuple[str, ...] = ()
@@ -19,6 +21,9 @@ class StatusGauges:
     pending_facts: int = 0
     is_store_up: bool = True
     source_ages_s: Mapping[str, float] = field(default_factory=dict)
+    all_source_states: tuple[str, ...] = ()
+    source_states: Mapping[str, str] = field(default_factory=dict)
+    stale_keys: Mapping[str, int] = field(default_factory=dict)
 
 
 TakeGauges = Callable[[], StatusGauges]

@@ -1,6 +1,7 @@
 """Where system keys come from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from broker.core.key import Key
@@ -24,12 +25,14 @@ class SourceSnapshot:
     """All keys of a source as of one reading, and what could not be used.
 
     `previous` are the secrets that some of the `keys` had before, as far as the source still knows
-    them: at most one a key, with the key's id and settings.
+    them: at most one a key, with the key's id and settings. `versions` are its own names of what it
+    gave, by key id, where it has such: operators find it there by them.
     """
 
     keys: tuple[Key, ...]
     faults: tuple[SourceFault, ...] = ()
     previous: tuple[Key, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class KeySource(Protocol):

@@ -1,6 +1,6 @@
 """Where tenants' keys and policies are kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, Self
@@ -27,7 +27,11 @@ class StoredRevision:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A tenant's key; `revisions` are the newest first, and never empty."""
+    """A tenant's key; `revisions` are the newest first, and never empty.
+
+    `source` names the other system that it comes from and that alone changes it, "" where that is
+    the broker.
+    """
 
     key_id: str
     tenant: str
@@ -36,6 +40,7 @@ class StoredKey:
     revisions: tuple[StoredRevision, ...]
     created_at: float
     updated_at: float
+    source: str = ""
 
     def resealed(self, resealed: Mapping[str, SealedSecret]) -> Self:
         """The same with some revisions' secrets, by name, sealed anew."""
@@ -53,6 +58,16 @@ class TenantRecord:
     tenant: str
     policies: Mapping[str, TenantPolicy]
     keys: tuple[StoredKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNames:
+    """What must be new about a key: its id, and its revisions among its tenant and provider's."""
+
+    key_id: str
+    tenant: str
+    provider: str
+    revisions: tuple[str, ...]
 
 
 FirstPolicies = Callable[[StoredKey], TenantPolicy]
@@ -99,8 +114,15 @@ class KeyStore(Protocol):
     async def create_all(self, keys: Sequence[StoredKey], first_policies: FirstPolicies) -> None:
         """Keep new keys, all or none; each as `create` does. Takes as long as it needs.
 
-        Raises KeyTakenError and DuplicateSecretError for the first that cannot be kept; both tell
-        in `wanted` which.
+        Raises KeyTakenError and DuplicateSecretError for one that cannot be kept, also because of
+        another of `keys`; both tell in `wanted` which.
+        """
+        ...
+
+    async def clashes(self, wanted: Collection[KeyNames]) -> Mapping[str, str]:
+        """The keys that are in the way of new ones, by the id of the new one.
+
+        Its own id means that this is taken, another id that this key has the same secret.
         """
         ...
 

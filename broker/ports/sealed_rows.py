@@ -34,6 +34,14 @@ class Resealed:
     after: SealedSecret
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row that is gone; `was_last` says that a tenant's key went with it."""
+
+    row: SealedRow
+    was_last: bool = False
+
+
 class SealedRows(Protocol):
     """All sealed rows. All methods raise StoreUnavailableError."""
 
@@ -41,10 +49,18 @@ class SealedRows(Protocol):
         """How many rows each sealing key has sealed, by its id."""
         ...
 
+    async def sealed_by(self) -> frozenset[str]:
+        """The ids of all keys that sealed something; at once, however many rows there are."""
+        ...
+
     async def page(
-        self, after: RowName | None, limit: int, *, not_by: str = ""
+        self, after: RowName | None, limit: int, *, not_by: str = "", by: str = ""
     ) -> Sequence[SealedRow]:
-        """Up to `limit` rows by name, those after `after`; with `not_by` none that it sealed."""
+        """Up to `limit` rows by name, those after `after`.
+
+        With `not_by` none that this key sealed, with `by` only those that it did. A row that makes
+        no sense is there too, as one that does not open.
+        """
         ...
 
     async def replace(self, resealed: Sequence[Resealed]) -> int:
@@ -54,8 +70,8 @@ class SealedRows(Protocol):
         """
         ...
 
-    async def drop(self, name: RowName) -> bool:
-        """Forget a row, whatever it holds; say whether it was there.
+    async def drop(self, rows: Sequence[SealedRow]) -> Sequence[Dropped]:
+        """Forget rows, each only if it is still as it was; those that were, durable on return.
 
         With the last revision of a tenant's key its key goes too.
         """

@@ -31,7 +31,10 @@ class Sealer(Protocol):
 
 
 class SealingKeys(Protocol):
-    """The sealing keys of a sealer: one of them seals, all of them open. None of it blocks."""
+    """The sealing keys of a sealer: one of them seals, all of them open.
+
+    Only `prove` waits for a service that keeps keys.
+    """
 
     @property
     def current(self) -> str:
@@ -40,15 +43,47 @@ class SealingKeys(Protocol):
 
     @property
     def ids(self) -> frozenset[str]:
-        """The ids of all keys at hand."""
+        """The ids of all keys at hand; one that a service keeps is when it has answered."""
+        ...
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The ids of all keys that settings name, or once were at hand: none of them is lost."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong where keys are kept though those at hand do, and what to do; else ""."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """Grows when keys come to hand: what did not open before may open now."""
         ...
 
     def use(self, key_id: str) -> bool:
-        """Seal with this key from now on; False where it is not at hand."""
+        """Seal with this key from now on; False where it is not at hand.
+
+        Then nothing is sealed until it is, and `fault` says so.
+        """
         ...
 
     async def refresh(self) -> None:
-        """Take the keys that have come to where they are kept; those at hand stay."""
+        """Take the keys that have come to where they are kept; those at hand stay.
+
+        A sealer that was closed opens when the right key is there.
+        """
+        ...
+
+    async def settle(self, sealed_by: frozenset[str]) -> None:
+        """Be told which keys sealed all that is kept; a closed sealer may open by that.
+
+        Where nothing is kept and no key is there, one may be made.
+        """
+        ...
+
+    async def prove(self, key_id: str) -> None:
+        """Wrap and unwrap something. Raises SealKeyMissing- and SealUnavailableError."""
         ...
 
     async def make(self) -> str:
@@ -57,3 +92,7 @@ class SealingKeys(Protocol):
         It seals nothing yet. Raises SealClosedError with what to do where none can be made here.
         """
         ...
+
+
+class RotatingSealer(Sealer, SealingKeys, Protocol):
+    """A sealer with its keys."""

@@ -1,16 +1,20 @@
 """Sources of keys with a handle to change what they hold, one rig an adapter."""
 
+import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
+from broker.adapters.aws import AwsClients, SecretsManagerSource, Selector
 from broker.adapters.env import EnvKeySource
 from broker.adapters.toml import TomlKeySource
 from broker.core.key import Key
 from broker.core.secret import Secret
 from broker.core.words import Provenance
 from broker.ports.key_source import KeySource, SourceFault
+from tests.aws import ACCESS, HASTE, Vault, aws_url, new_prefix
 from tests.fakes import FakeKeySource
 
 FINGERPRINT_SECRET = b"a secret for fingerprints"
@@ -146,3 +150,51 @@ class TomlRig(FileRig):
 
     def _entry(self, provider: str, name: str, plaintext: str) -> str:
         return f'[[{provider}]]\nname = "{name}"\nsecret = "{plaintext}"'
+
+
+class SwitchedClients(AwsClients):
+    """Clients whose calls go nowhere while `is_cut_off`."""
+
+    def __init__(self) -> None:
+        super().__init__(HASTE, endpoint_url=aws_url(), **ACCESS)
+        self._nowhere = AwsClients(HASTE, endpoint_url="http://127.0.0.1:1", **ACCESS)
+        self.is_cut_off = False
+
+    async def call(
+        self, service: str, operation: str, parameters: Mapping[str, Any], region: str = ""
+    ) -> dict[str, Any]:
+        if self.is_cut_off:
+            return await self._nowhere.call(service, operation, parameters, region)
+        return await super().call(service, operation, parameters, region)
+
+
+class SecretsManagerRig:
+    """A secret a key, below a prefix."""
+
+    def __init__(self) -> None:
+        self._vault, self._prefix, self._clients = Vault(), new_prefix(), SwitchedClients()
+        self.source: KeySource = SecretsManagerSource(
+            [Selector(prefix=self._prefix)], PROVIDERS, FINGERPRINT_SECRET, self._clients
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._vault.close()
+
+    def put(self, provider: str, name: str, plaintext: str) -> None:
+        text = json.dumps({"name": name, "secret": plaintext})
+        self._vault.put(f"{self._prefix}{name}/{provider}", text)
+
+    def remove(self, provider: str, name: str) -> None:
+        self._vault.destroy(f"{self._prefix}{name}/{provider}")
+
+    def spoil(self) -> None:
+        self._vault.put(f"{self._prefix}spoilt/openai", "{")
+
+    def cut_off(self) -> None:
+        self._clients.is_cut_off = True
+
+    def restore(self) -> None:
+        self._clients.is_cut_off = False

@@ -8,7 +8,7 @@ from broker.core.facts import Fact
 from broker.core.replica import Logged
 from broker.core.snapshot import Snapshot
 from broker.ports.clock import Clock
-from broker.ports.fact_log import Deliver
+from broker.ports.fact_log import Deliver, Lost, no_matter
 
 REMEMBERED_S = 15 * 60.0
 """How long the log knows a fact's id again, in log time."""
@@ -36,7 +36,9 @@ class MemoryFactLog:
             log.pump(follower)
         return logged
 
-    async def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
+    async def follow(
+        self, provider: str, after: int, deliver: Deliver, lost: Lost = no_matter
+    ) -> Callable[[], None]:
         """Deliver what is kept above `after`, then each entry within the append that makes it."""
         log = self._log(provider)
         follower = _Follower(after, deliver)

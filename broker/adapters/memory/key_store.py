@@ -1,9 +1,10 @@
 """Tenants' keys and policies for as long as the process lives."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from math import inf
+from typing import TypeAlias
 
 from broker.core.key import KeySettings
 from broker.core.sealed import SealedSecret
@@ -11,10 +12,15 @@ from broker.core.tenancy import TenantPolicy
 from broker.ports.errors import DuplicateSecretError, KeyTakenError
 from broker.ports.key_store import (
     NOTHING_RESEALED,
+    FirstPolicies,
+    KeyNames,
     StoredKey,
     StoredRevision,
     TenantRecord,
 )
+
+RevisionName: TypeAlias = tuple[str, str, str]
+"""Whose, which provider's, and its fingerprint."""
 
 
 class MemoryKeyStore:
@@ -56,10 +62,34 @@ class MemoryKeyStore:
             raise KeyTakenError(f"there is a key {key.key_id} already")
         for revision in key.revisions:
             self._check_is_new(key, revision.revision)
-        self._keys[key.key_id] = key
-        self._ids_of.setdefault(key.tenant, set()).add(key.key_id)
-        policies = self._policies.setdefault(first_policy.tenant, {})
-        policies.setdefault(first_policy.provider, first_policy)
+        self._put(key, first_policy)
+
+    async def create_all(self, keys: Sequence[StoredKey], first_policies: FirstPolicies) -> None:
+        """Keep new keys, and their tenants' first policies."""
+        holders = self._holders({key.tenant for key in keys})
+        ids = set[str]()
+        for key in keys:
+            if key.key_id in self._keys or key.key_id in ids:
+                raise KeyTakenError(f"there is a key {key.key_id} already", key.key_id)
+            ids.add(key.key_id)
+            for name in _names(key):
+                if holders.setdefault(name, key.key_id) != key.key_id:
+                    raise DuplicateSecretError(holders[name], key.key_id)
+        for key in keys:
+            self._put(key, first_policies(key))
+
+    async def clashes(self, wanted: Collection[KeyNames]) -> Mapping[str, str]:
+        """The keys that are in the way of new ones."""
+        holders = self._holders({names.tenant for names in wanted})
+        found = dict[str, str]()
+        for names in wanted:
+            for revision in names.revisions:
+                holder = holders.get((names.tenant, names.provider, revision))
+                if holder is not None:
+                    found[names.key_id] = holder
+            if names.key_id in self._keys:
+                found[names.key_id] = names.key_id
+        return found
 
     async def update(
         self,
@@ -127,6 +157,17 @@ class MemoryKeyStore:
         """Set a policy."""
         self._policies.setdefault(policy.tenant, {})[policy.provider] = policy
 
+    def _put(self, key: StoredKey, first_policy: TenantPolicy) -> None:
+        self._keys[key.key_id] = key
+        self._ids_of.setdefault(key.tenant, set()).add(key.key_id)
+        policies = self._policies.setdefault(first_policy.tenant, {})
+        policies.setdefault(first_policy.provider, first_policy)
+
+    def _holders(self, tenants: Iterable[str]) -> dict[RevisionName, str]:
+        """Which key has which revision, of all keys of some tenants."""
+        kept = (key for tenant in tenants for key in self._keys_of(tenant))
+        return {name: key.key_id for key in kept for name in _names(key)}
+
     def _keys_of(self, tenant: str) -> Iterator[StoredKey]:
         return (self._keys[key_id] for key_id in self._ids_of.get(tenant, ()))
 
@@ -137,6 +178,10 @@ class MemoryKeyStore:
                 continue
             if any(kept.revision == revision for kept in other.revisions):
                 raise DuplicateSecretError(other.key_id)
+
+
+def _names(key: StoredKey) -> Iterator[RevisionName]:
+    return ((key.tenant, key.provider, kept.revision) for kept in key.revisions)
 
 
 def _place(key: StoredKey) -> tuple[str, str]:

@@ -1,98 +1,120 @@
 """One database: opened once, read and written by its own threads, closed once."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
-import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from broker.adapters.sql import sqlite
-from broker.adapters.sql.faults import MOVED, Episode
-from broker.adapters.sql.file import DatabaseFile
+from broker.adapters.sql.faults import Episode
 from broker.adapters.sql.job import AnyJob, Job
-from broker.adapters.sql.migrating import migrate, recognise
+from broker.adapters.sql.place import Place
 from broker.adapters.sql.reader import Readers
-from broker.adapters.sql.schema import FACTS, LAST_GOOD, MARKS, REVISION, SNAPSHOTS
 from broker.adapters.sql.writer import Writer
-from broker.ports.errors import StoreUnavailableError, StoreUnusableError
+from broker.ports.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
-DEADLINE_S = 5.0
-"""How long a caller waits for one read or write, with all that is before it."""
+DEADLINE_S = 0.9
+"""How long a caller waits for one read or write, with all that is before it and its commit."""
+
+COMMIT_SHARE = 1 / 3
+"""The end of a write's deadline that is for a commit under way: nothing is begun in it."""
+
+CLOSE_S = 5.0
 
 READERS = 4
-
-CHECKED_BYTES = 16 * 1024 * 1024
-"""A file up to this size is checked whole before it is used; from a larger one, which takes
-seconds where nothing is cached, only what every decision hangs on. The rest is checked beside."""
-
-_CHECKED_FIRST = (MARKS, LAST_GOOD, SNAPSHOTS, FACTS)
-
-log = structlog.get_logger("keybroker")
 
 
 class Database:
     """What the stores share; reads see one moment, writes are durable when they return."""
 
-    def __init__(self, file: DatabaseFile, engine: Engine, deadline_s: float) -> None:
-        self.path = file.path
-        self._file = file
+    def __init__(self, place: Place, engine: Engine, deadline_s: float) -> None:
+        self._place = place
         self._engine = engine
-        self._anchor = sqlite.hold(engine)
         self._deadline_s = deadline_s
-        self._reading = Episode(file.path, "reading", self._cause)
-        self._writing = Episode(file.path, "writing", self._cause)
-        self._readers = Readers(engine, self._reading, READERS)
-        self._writer = Writer(engine, self._writing, file.is_in_place)
+        self._reading = Episode(place.name, "reading", place.cause)
+        self._writing = Episode(place.name, "writing", place.cause)
+        self._readers = Readers(place, engine, self._reading, READERS)
+        self._writers = [Writer(place, engine, self._writing, place.max_batch)]
+        if place.is_shared:  # long writes hold up no others where there may be two
+            self._writers.append(Writer(place, engine, self._writing, 1))
         self._is_closed = False
 
     @classmethod
     async def open(
         cls,
-        path: Path,
+        location: Path | str,
         replica: str = "",
         *,
+        password: str | None = None,
         deadline_s: float = DEADLINE_S,
         busy_s: float = sqlite.BUSY_S,
     ) -> Self:
-        """Open the file, make it where there is none, and bring it to this version's schema.
+        """Open SQLite's file, or the PostgreSQL database of a URL.
 
-        `replica` is told to another broker that wants the file. Raises StoreUnusableError.
+        A file is made where there is none, and brought to this version's schema; a database that
+        brokers share is not. `replica` is told to whoever looks at who uses it. Raises
+        StoreUnusableError and StoreUnavailableError.
         """
-        file = DatabaseFile(path)
-        engine = await asyncio.to_thread(_open, file, replica, busy_s)
-        database = cls(file, engine, deadline_s)
-        if file.size() > CHECKED_BYTES:
-            database._readers.put(Job(database._check_the_rest))
+        place = place_of(location, password=password, busy_s=busy_s)
+        engine = await asyncio.to_thread(place.open, replica, READERS + 2)
+        database = cls(place, engine, deadline_s)
+        if work := place.work_after_opening():
+            database._readers.put(Job(work, deadline_s))
         return database
+
+    @property
+    def kind(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._place.kind
+
+    @property
+    def is_shared(self) -> bool:
+        """May other brokers change what is in it?"""
+        return self._place.is_shared
+
+    @property
+    def name(self) -> str:
+        """Where it is, for logs and errors."""
+        return self._place.name
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it is in, where it is in one."""
+        return self._place.path
 
     @property
     def fault(self) -> str:
         """What is wrong with the database as the last calls found it, "" while it works."""
         return self._writing.fault or self._reading.fault
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, within_s: float | None = None) -> T:
         """Do `work` on a connection in one transaction that only reads.
 
-        Raises StoreUnavailableError, and what the work raises.
+        It may be done twice. Raises StoreUnavailableError, and what the work raises.
         """
-        return await self._done(Job(work), self._readers.put)
+        return await self._done(Job(work, within_s or self._deadline_s), self._readers.put)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, within_s: float | None = None) -> T:
         """Do `work` on a connection, all of it or none; it is durable on return.
 
-        It may be done twice, the first time for nothing. Raises StoreUnavailableError, and what
-        the work raises.
+        It may be done twice, the first time for nothing. With `within_s` it is a transaction of its
+        own, which may take so long. Raises StoreUnavailableError, and what the work raises.
         """
-        return await self._done(Job(work), self._writer.put)
+        total_s = within_s or self._deadline_s
+        commit_s = min(total_s, self._deadline_s) * COMMIT_SHARE
+        writer = self._writers[0 if within_s is None else -1]
+        return await self._done(Job(work, total_s, commit_s), writer.put)
+
+    async def now(self) -> float:
+        """The database's time in epoch seconds. Raises StoreUnavailableError."""
+        return await self.read(self._place.now)
 
     async def close(self) -> None:
-        """Finish what was begun, leave one file, and let another process have it."""
+        """Finish what was begun, and let go of it."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -102,65 +124,22 @@ class Database:
         if self._is_closed:
             raise StoreUnavailableError("the database is closed")
         put(job)
-        return await job.wait(self._deadline_s)
-
-    def _check_the_rest(self, connection: Connection) -> None:
-        try:
-            sqlite.check(connection)
-        except (StoreUnusableError, sqlite.DRIVER_ERROR) as error:
-            detail = error.args[0] if isinstance(error, StoreUnusableError) else sqlite.cause(error)
-        else:
-            return
-        log.error("database_damaged", database=str(self.path), detail=detail)
-
-    def _cause(self, error: BaseException | None) -> str:
-        """Why it does not work; a file that is gone is the reason for whatever else is said."""
-        return sqlite.cause(error) if self._file.is_in_place() else MOVED
+        return await job.wait()
 
     def _close(self) -> None:
-        self._readers.close(self._deadline_s)
-        has_ended = self._writer.close(self._deadline_s)
-        self._anchor.close()
+        self._readers.close(CLOSE_S)
+        have_ended = [writer.close(CLOSE_S) for writer in self._writers]
+        if all(have_ended):  # else a file stays ours until the process ends
+            self._place.close()
         self._engine.dispose()
-        if has_ended:  # else the file stays ours until the process ends
-            self._file.give_back()
 
 
-def _open(file: DatabaseFile, replica: str, busy_s: float) -> Engine:
-    file.take(f"process {os.getpid()}" + (f", replica {replica}" if replica else ""))
-    engine = sqlite.make_engine(file.path, connections=READERS + 2, busy_s=busy_s)
-    try:
-        _prepare(file, engine)
-    except BaseException:
-        engine.dispose()
-        file.give_back()
-        raise
-    return engine
+def place_of(
+    location: Path | str, *, password: str | None = None, busy_s: float = sqlite.BUSY_S
+) -> Place:
+    """The place that a path or a URL names; raises StoreUnusableError for a URL that is none."""
+    if isinstance(location, Path):
+        return sqlite.SqlitePlace(location, busy_s)
+    from broker.adapters.sql.postgres import PostgresPlace  # noqa: PLC0415 - slow to import
 
-
-def _prepare(file: DatabaseFile, engine: Engine) -> None:
-    """Check what is there, and migrate it; whatever is wrong is left as it is."""
-    try:
-        with engine.connect() as connection:
-            with connection.begin():
-                before = recognise(connection)
-            if before == REVISION and file.size() > CHECKED_BYTES:
-                for table in _CHECKED_FIRST:
-                    sqlite.check(connection, table.name)
-            else:
-                sqlite.check(connection)
-            sqlite.use_wal(connection)
-        if before != REVISION:
-            with engine.execution_options(writes=True).begin() as connection:
-                migrate(connection)
-    except SQLAlchemyError as error:
-        raise _unusable(file, sqlite.cause(getattr(error, "orig", error))) from None
-    except sqlite.DRIVER_ERROR as error:
-        raise _unusable(file, sqlite.cause(error)) from None
-    except StoreUnusableError as error:
-        raise _unusable(file, str(error)) from None
-    log.info("database_open", path=str(file.path), schema=REVISION, schema_before=before or "none")
-
-
-def _unusable(file: DatabaseFile, why: str) -> StoreUnusableError:
-    return StoreUnusableError(f"the database {file.path} cannot be used: {why}")
+    return PostgresPlace(location, password)

@@ -1,7 +1,7 @@
 """Facts and snapshots as rows, and what each provider's log begins with."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import structlog
@@ -52,17 +52,18 @@ def facts_after(connection: Connection, provider: str, position: int) -> list[Lo
     """A provider's entries after a position, in order, without those that cannot be read."""
     query = select(FACTS).where(_F.provider == provider, _F.position > position)
     rows = connection.execute(query.order_by(_F.position)).fetchall()
-    return _entries(rows)
+    return entries(rows)
 
 
 def lately(connection: Connection, provider: str, at: float) -> list[Logged]:
     """A provider's entries whose ids the log still knows at a log time."""
     query = select(FACTS).where(_F.provider == provider, _F.at > at - FACT_MEMORY_S)
     rows = connection.execute(query.order_by(_F.position)).fetchall()
-    return _entries(rows)
+    return entries(rows)
 
 
-def _entries(rows: Iterable[AnyRow]) -> list[Logged]:
+def entries(rows: Iterable[AnyRow]) -> list[Logged]:
+    """Entries from their rows, without those that cannot be read."""
     read = (_read("fact_unreadable", row, _logged_of) for row in rows)
     return [entry for entry in read if entry is not None]
 
@@ -99,12 +100,12 @@ def newest_snapshot(connection: Connection, provider: str) -> Snapshot | None:
         f"the health of {provider} cannot be read from the database: no snapshot of it makes sense,"
         " and the facts before are gone. Run the version that wrote it, or restore a backup; to"
         f" begin with every key of {provider} taken as healthy, delete its rows from the tables"
-        " snapshots and facts."
+        " snapshots, facts and log_heads."
     )
 
 
-def insert_snapshot(connection: Connection, snapshot: Snapshot) -> None:
-    """Keep a snapshot, and forget those and the facts that are needless now."""
+def insert_snapshot(connection: Connection, snapshot: Snapshot, log_time: float) -> None:
+    """Keep a snapshot, and forget those and the facts that are needless at a log time."""
     of_provider = _S.provider == snapshot.provider
     is_same = of_provider & (_S.position == snapshot.position)
     connection.execute(delete(SNAPSHOTS).where(is_same))
@@ -120,16 +121,16 @@ def insert_snapshot(connection: Connection, snapshot: Snapshot) -> None:
     kept = connection.scalars(positions.limit(KEPT_SNAPSHOTS)).all()
     connection.execute(delete(SNAPSHOTS).where(of_provider, _S.position < kept[-1]))
     if len(kept) == KEPT_SNAPSHOTS:
-        _trim(connection, snapshot, kept)
+        _trim(connection, snapshot.provider, kept[-1], log_time)
 
 
-def _trim(connection: Connection, snapshot: Snapshot, kept: Sequence[int]) -> None:
+def _trim(connection: Connection, provider: str, position: int, log_time: float) -> None:
     """Forget facts that every kept snapshot holds and whose ids are forgotten too."""
     connection.execute(
         delete(FACTS).where(
-            _F.provider == snapshot.provider,
-            _F.position <= kept[-1],
-            _F.at <= snapshot.at - FACT_MEMORY_S,
+            _F.provider == provider,
+            _F.position <= position,
+            _F.at <= log_time - FACT_MEMORY_S,
         )
     )
 

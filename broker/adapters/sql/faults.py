@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
@@ -16,6 +15,12 @@ log = structlog.get_logger("keybroker")
 
 
 MOVED = "its file was moved or deleted: put it back, and restart"
+
+UNSURE = (
+    "the connection to it broke while it committed: look at what was kept before trying again"
+)
+
+CONFLICT = "another broker changes the same rows of the database: try again"
 
 
 class MovedError(Exception):
@@ -35,11 +40,16 @@ def unless_faulty(connection: Connection) -> Iterator[None]:
         raise
 
 
+def refused(cause: str) -> StoreUnavailableError:
+    """The error for what the database would not take, and works nevertheless."""
+    return StoreUnavailableError(f"the database does not take it: {cause}")
+
+
 class Episode:
     """Whether one kind of work on a database goes well, as calls find it; for any thread."""
 
-    def __init__(self, path: Path, work: str, cause: Callable[[BaseException | None], str]) -> None:
-        self._names = {"database": str(path), "work": work}
+    def __init__(self, name: str, work: str, cause: Callable[[BaseException | None], str]) -> None:
+        self._names = {"database": name, "work": work}
         self._cause = cause
         self._lock = threading.Lock()
         self._fault = ""
@@ -50,10 +60,10 @@ class Episode:
         """What is wrong, "" while it works."""
         return self._fault
 
-    def failed(self, error: Exception) -> StoreUnavailableError:
-        """The error to raise in place of the driver's."""
+    def failed(self, error: Exception, *, is_unsure: bool = False) -> StoreUnavailableError:
+        """The error to raise in place of the driver's; `is_unsure`: what was to be, may be."""
         if isinstance(error, DBAPIError):
-            return self._told(self._cause(error.orig))
+            return self._told(UNSURE if is_unsure else self._cause(error.orig))
         if isinstance(error, MovedError):
             return self._told(MOVED)
         return self._told(f"it answered {type(error).__name__}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -12,30 +13,33 @@ from broker.ports.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
-COMMIT_GRACE_S = 1.0
-"""How much longer a caller waits for a commit that is under way at its deadline."""
-
 
 class Job(Generic[T]):
-    """One piece of work within a transaction.
+    """One piece of work within a transaction, which its caller waits for so long.
 
-    It is either given up before its commit begins, and then not made, or its commit decides.
+    It is either given up before its commit begins, and then not made, or its commit decides. The
+    last `commit_s` of the time are for a commit that is under way.
     """
 
-    def __init__(self, work: Callable[[Connection], T]) -> None:
+    def __init__(
+        self, work: Callable[[Connection], T], within_s: float, commit_s: float = 0.0
+    ) -> None:
         self.work = work
+        self.ends = time.monotonic() + within_s
         self.done: Future[T] = Future()
+        self._within_s = within_s
+        self._commit_s = commit_s
         self._lock = threading.Lock()
         self._is_given_up = False
         self._is_committing = False
 
-    async def wait(self, deadline_s: float) -> T:
+    async def wait(self) -> T:
         """The work's result, or what it raised; StoreUnavailableError when it takes too long."""
         done = asyncio.wrap_future(self.done)
         try:
-            await asyncio.wait({done}, timeout=deadline_s)
+            await asyncio.wait({done}, timeout=self._left_s() - self._commit_s)
             if not done.done() and not self.give_up():
-                await asyncio.wait({done}, timeout=COMMIT_GRACE_S)
+                await asyncio.wait({done}, timeout=self._left_s())
         except asyncio.CancelledError:
             self.give_up()
             raise
@@ -43,7 +47,7 @@ class Job(Generic[T]):
             if not done.done():
                 done.cancel()
         if done.cancelled():
-            raise StoreUnavailableError(f"the database did not answer within {deadline_s:g} s")
+            raise StoreUnavailableError(f"the database did not answer within {self._within_s:g} s")
         return done.result()
 
     def give_up(self) -> bool:
@@ -55,7 +59,7 @@ class Job(Generic[T]):
     def may_commit(self) -> bool:
         """Begin the commit, unless the work was given up."""
         with self._lock:
-            self._is_committing = not self._is_given_up
+            self._is_committing = not self.is_given_up
             return self._is_committing
 
     def withhold_commit(self) -> None:
@@ -66,7 +70,12 @@ class Job(Generic[T]):
     @property
     def is_given_up(self) -> bool:
         """Does nobody want it any more?"""
-        return self._is_given_up
+        return self._is_given_up or self.done.cancelled()
+
+    @property
+    def is_committing(self) -> bool:
+        """Has its commit begun?"""
+        return self._is_committing
 
     def finish(self, result: T) -> None:
         """Give the caller the result, if it still waits."""
@@ -77,6 +86,9 @@ class Job(Generic[T]):
         """Give the caller an error, if it still waits."""
         if self.done.set_running_or_notify_cancel():
             self.done.set_exception(error)
+
+    def _left_s(self) -> float:
+        return max(self.ends - time.monotonic(), 0.0)
 
 
 AnyJob = Job[Any]

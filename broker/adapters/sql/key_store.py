@@ -1,7 +1,9 @@
 """Tenants' keys and policies as rows: one transaction a change."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,6 +20,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from broker.adapters.sql.database import Database
+from broker.adapters.sql.key_import import (
+    WITHIN_S,
+    find_clashes,
+    insert_all,
+    key_values,
+    prepare,
+)
 from broker.adapters.sql.rows import (
     AnyRow,
     key_of,
@@ -28,12 +37,15 @@ from broker.adapters.sql.rows import (
     settings_values,
 )
 from broker.adapters.sql.schema import KEY_REVISIONS, KEYS, TENANT_POLICIES
+from broker.adapters.sql.upserting import insert_if_new, insert_or_replace
 from broker.core.key import KeySettings
 from broker.core.sealed import SealedSecret
 from broker.core.tenancy import TenantPolicy
 from broker.ports.errors import DuplicateSecretError, KeyTakenError
 from broker.ports.key_store import (
     NOTHING_RESEALED,
+    FirstPolicies,
+    KeyNames,
     StoredKey,
     StoredRevision,
     TenantRecord,
@@ -107,11 +119,18 @@ class SqlKeyStore:
                 if _find(connection, key.key_id) is not None:
                     raise KeyTakenError(f"there is a key {key.key_id} already") from None
                 raise _duplicate(connection, key, *key.revisions) from None
-            of_pool = (_P.tenant == first_policy.tenant) & (_P.provider == first_policy.provider)
-            if connection.execute(select(_P.mode).where(of_pool)).first() is None:
-                connection.execute(insert(TENANT_POLICIES).values(policy_values(first_policy)))
+            insert_if_new(connection, TENANT_POLICIES, policy_values(first_policy))
 
         await self._database.write(write)
+
+    async def create_all(self, keys: Sequence[StoredKey], first_policies: FirstPolicies) -> None:
+        """Keep new keys, and their tenants' first policies."""
+        new = await asyncio.to_thread(prepare, keys, first_policies)
+        await self._database.write(partial(insert_all, new=new), within_s=WITHIN_S)
+
+    async def clashes(self, wanted: Collection[KeyNames]) -> Mapping[str, str]:
+        """The keys that are in the way of new ones."""
+        return await self._database.read(partial(find_clashes, wanted=wanted))
 
     async def update(
         self,
@@ -125,11 +144,12 @@ class SqlKeyStore:
         change = change.values(**settings_values(settings), updated_at=at)
 
         def write(connection: Connection) -> bool:
-            for revision, sealed in resealed.items():
+            is_known = _changed(connection, change)
+            for revision, sealed in sorted(resealed.items()):
                 of_revision = (_R.key_id == key_id) & (_R.revision == revision)
                 reseal = update(KEY_REVISIONS).where(of_revision)
                 connection.execute(reseal.values(sealed_values(sealed)))
-            return _changed(connection, change)
+            return is_known
 
         return await self._database.write(write)
 
@@ -137,6 +157,7 @@ class SqlKeyStore:
         """Keep a revision as the newest; that it authenticated before is not forgotten."""
 
         def write(connection: Connection) -> bool:
+            _lock(connection, key_id)
             key = _find(connection, key_id)
             if key is None:
                 return False
@@ -160,7 +181,12 @@ class SqlKeyStore:
         drop = delete(KEY_REVISIONS).where(
             _R.key_id == key_id, _R.revision == revision, has_others.exists()
         )
-        await self._database.write(lambda connection: _changed(connection, drop))
+
+        def write(connection: Connection) -> None:
+            _lock(connection, key_id)  # else two that drop the last two at once leave none
+            connection.execute(drop)
+
+        await self._database.write(write)
 
     async def note_authenticated(self, key_id: str, revision: str, at: float) -> None:
         """Remember that the provider accepted a revision."""
@@ -175,13 +201,8 @@ class SqlKeyStore:
 
     async def put_policy(self, policy: TenantPolicy) -> None:
         """Set a policy."""
-        of_pool = (_P.tenant == policy.tenant) & (_P.provider == policy.provider)
-
-        def write(connection: Connection) -> None:
-            connection.execute(delete(TENANT_POLICIES).where(of_pool))
-            connection.execute(insert(TENANT_POLICIES).values(policy_values(policy)))
-
-        await self._database.write(write)
+        values = policy_values(policy)
+        await self._database.write(partial(insert_or_replace, table=TENANT_POLICIES, values=values))
 
 
 def _with_revisions(
@@ -203,18 +224,14 @@ def _find(connection: Connection, key_id: str) -> StoredKey | None:
     return found[0] if found else None
 
 
+def _lock(connection: Connection, key_id: str) -> None:
+    """Have other brokers wait that change the key, until this transaction ends."""
+    row = select(_K.key_id).where(_K.key_id == key_id)
+    connection.execute(row.with_for_update(key_share=True))
+
+
 def _insert_key(connection: Connection, key: StoredKey) -> None:
-    values = settings_values(key.settings)
-    connection.execute(
-        insert(KEYS).values(
-            key_id=key.key_id,
-            tenant=key.tenant,
-            provider=key.provider,
-            created_at=key.created_at,
-            updated_at=key.updated_at,
-            **values,
-        )
-    )
+    connection.execute(insert(KEYS).values(key_values(key)))
     ranked = enumerate(reversed(key.revisions))
     rows = [revision_values(key, revision, rank) for rank, revision in ranked]
     connection.execute(insert(KEY_REVISIONS), rows)

@@ -1,10 +1,13 @@
 """Operators' marks as rows."""
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from functools import partial
+
+from sqlalchemy import ColumnElement, delete, select
 
 from broker.adapters.sql.database import Database
 from broker.adapters.sql.rows import AnyRow, readable, time_of
 from broker.adapters.sql.schema import MARKS
+from broker.adapters.sql.upserting import insert_or_replace
 from broker.ports.mark_store import Mark, MarkKind
 
 
@@ -30,11 +33,7 @@ class SqlMarkStore:
             "reason": mark.reason,
         }
 
-        def write(connection: Connection) -> None:
-            connection.execute(delete(MARKS).where(_is(mark.kind, mark.subject)))
-            connection.execute(insert(MARKS).values(values))
-
-        await self._database.write(write)
+        await self._database.write(partial(insert_or_replace, table=MARKS, values=values))
 
     async def remove(self, kind: MarkKind, subject: str) -> None:
         """Lift a mark, if it is set."""

@@ -8,6 +8,9 @@ from sqlalchemy import Connection, inspect, text
 from broker.adapters.sql.schema import REVISION
 from broker.ports.errors import StoreUnusableError
 
+BASE = "base"
+"""The schema before the first step, which has no tables."""
+
 _STEPS = Path(__file__).parent / "migrations"
 
 
@@ -18,10 +21,8 @@ def recognise(connection: Connection) -> str:
     """
     found = revision_of(connection)
     if not found and _has_tables(connection):
-        raise StoreUnusableError(
-            "it holds tables that are not Keybroker's: name another file for the database"
-        )
-    if found and not _knows(found):
+        raise StoreUnusableError("it holds tables that are not Keybroker's: name another database")
+    if found and found not in revisions():
         raise StoreUnusableError(
             f"its schema is {found}, and this version knows those up to {REVISION}: run the version"
             " that wrote it, or restore a backup from before the upgrade"
@@ -29,14 +30,14 @@ def recognise(connection: Connection) -> str:
     return found
 
 
-def migrate(connection: Connection) -> None:
+def upgrade(connection: Connection, revision: str = REVISION) -> None:
     """Migrate within the connection's transaction, if there is anything to do."""
-    if revision_of(connection) != REVISION:
-        _run(connection, "upgrade", REVISION)
+    if revision_of(connection) != revision:
+        _run(connection, "upgrade", revision)
 
 
 def downgrade(connection: Connection, revision: str) -> None:
-    """Go back to an older schema ("base": none), dropping what it has no place for."""
+    """Go back to an older schema, or BASE, dropping what it has no place for."""
     _run(connection, "downgrade", revision)
 
 
@@ -51,9 +52,9 @@ def _has_tables(connection: Connection) -> bool:
     return bool(set(inspect(connection).get_table_names()) - {"alembic_version"})
 
 
-def _knows(revision: str) -> bool:
-    """Is the revision one of this version's steps?"""
-    return revision in {step.stem[1:5] for step in _STEPS.glob("versions/v*.py")}
+def revisions() -> list[str]:
+    """The schemas that this version knows, the oldest first."""
+    return sorted(step.stem[1:5] for step in _STEPS.glob("versions/v*.py"))
 
 
 def _run(connection: Connection, direction: str, revision: str) -> None:

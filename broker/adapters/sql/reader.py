@@ -3,18 +3,21 @@
 import queue
 import threading
 import time
+from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from broker.adapters.sql.faults import Episode, unless_faulty
+from broker.adapters.sql.faults import Episode, refused, unless_faulty
 from broker.adapters.sql.job import AnyJob
+from broker.adapters.sql.place import Place
 
 
 class Readers:
     """A few threads over one queue; they die with the process, so that no read can hold it up."""
 
-    def __init__(self, engine: Engine, episode: Episode, threads: int) -> None:
+    def __init__(self, place: Place, engine: Engine, episode: Episode, threads: int) -> None:
+        self._place = place
         self._engine = engine
         self._episode = episode
         self._jobs: queue.SimpleQueue[AnyJob | None] = queue.SimpleQueue()
@@ -42,18 +45,25 @@ class Readers:
             if not job.is_given_up:
                 self._read(job)
 
-    def _read(self, job: AnyJob) -> None:
+    def _read(self, job: AnyJob, *, is_again: bool = False) -> None:
+        """Do a job, and once more if the connection was one of before a restart."""
         try:
-            with (
-                self._engine.connect() as connection,
-                unless_faulty(connection),
-                connection.begin(),
-            ):
-                result = job.work(connection)
+            result = self._result(job)
+        except DataError as error:  # it is the job's own
+            job.fail(refused(self._place.cause(error.orig)))
         except SQLAlchemyError as error:
-            job.fail(self._episode.failed(error))
+            if is_again or job.is_given_up or not self._place.is_lost(error):
+                job.fail(self._episode.failed(error))
+            else:
+                self._read(job, is_again=True)
         except Exception as error:  # noqa: BLE001 - it is the job's own
             job.fail(error)
         else:
             self._episode.worked()
             job.finish(result)
+
+    def _result(self, job: AnyJob) -> Any:  # noqa: ANN401 - whatever the job returns
+        with self._engine.connect() as connection, unless_faulty(connection):
+            self._place.limit(connection, job.ends)
+            with connection.begin():
+                return job.work(connection)

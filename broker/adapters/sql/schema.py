@@ -9,15 +9,15 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
-    Text,
     UniqueConstraint,
 )
 
-REVISION = "0001"
+from broker.adapters.sql.types import COUNTED, TEXT, XID
+
+REVISION = "0002"
 """The migration that these tables agree with."""
 
 METADATA = MetaData(
@@ -32,18 +32,18 @@ METADATA = MetaData(
 KEYS = Table(
     "keys",
     METADATA,
-    Column("key_id", Text, primary_key=True),
-    Column("tenant", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("models", Text, nullable=False),
+    Column("key_id", TEXT, primary_key=True),
+    Column("tenant", TEXT, nullable=False),
+    Column("provider", TEXT, nullable=False),
+    Column("models", TEXT, nullable=False),
     Column("weight", Double, nullable=False),
     Column("priority", BigInteger, nullable=False),
     Column("concurrency", BigInteger, nullable=False),
     Column("requests_per_minute", BigInteger, nullable=False),
     Column("tokens_per_minute", BigInteger, nullable=False),
-    Column("account", Text, nullable=False),
+    Column("account", TEXT, nullable=False),
     Column("expires_at", Double, nullable=True),
-    Column("base_url", Text, nullable=False),
+    Column("base_url", TEXT, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Index(None, "tenant", "provider", "key_id"),
@@ -53,12 +53,12 @@ KEYS = Table(
 KEY_REVISIONS = Table(
     "key_revisions",
     METADATA,
-    Column("key_id", Text, ForeignKey("keys.key_id", ondelete="CASCADE"), primary_key=True),
-    Column("revision", Text, primary_key=True),
-    Column("tenant", Text, nullable=False),
-    Column("provider", Text, nullable=False),
+    Column("key_id", TEXT, ForeignKey("keys.key_id", ondelete="CASCADE"), primary_key=True),
+    Column("revision", TEXT, primary_key=True),
+    Column("tenant", TEXT, nullable=False),
+    Column("provider", TEXT, nullable=False),
     Column("rank", BigInteger, nullable=False),
-    Column("sealed_by", Text, nullable=False),
+    Column("sealed_by", TEXT, nullable=False),
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
     Column("created_at", Double, nullable=False),
@@ -71,44 +71,45 @@ KEY_REVISIONS = Table(
 TENANT_POLICIES = Table(
     "tenant_policies",
     METADATA,
-    Column("tenant", Text, primary_key=True),
-    Column("provider", Text, primary_key=True),
-    Column("mode", Text, nullable=False),
-    Column("fall_through", Text, nullable=False),
-    Column("set_by", Text, nullable=False),
+    Column("tenant", TEXT, primary_key=True),
+    Column("provider", TEXT, primary_key=True),
+    Column("mode", TEXT, nullable=False),
+    Column("fall_through", TEXT, nullable=False),
+    Column("set_by", TEXT, nullable=False),
     Column("set_at", Double, nullable=False),
 )
 
 LAST_GOOD = Table(
     "last_good",
     METADATA,
-    Column("key_id", Text, primary_key=True),
-    Column("provider", Text, nullable=False),
-    Column("revision", Text, nullable=False),
-    Column("sealed_by", Text, nullable=False),
+    Column("key_id", TEXT, primary_key=True),
+    Column("provider", TEXT, nullable=False),
+    Column("revision", TEXT, nullable=False),
+    Column("sealed_by", TEXT, nullable=False),
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
     Column("authenticated_at", Double, nullable=False),
+    Index(None, "sealed_by"),
 )
 
 MARKS = Table(
     "marks",
     METADATA,
-    Column("kind", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
+    Column("kind", TEXT, primary_key=True),
+    Column("subject", TEXT, primary_key=True),
     Column("at", Double, nullable=False),
-    Column("principal", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("principal", TEXT, nullable=False),
+    Column("reason", TEXT, nullable=False),
 )
 
 EVENTS = Table(
     "events",
     METADATA,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("number", COUNTED, primary_key=True),
     Column("at", Double, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("record", Text, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("provider", TEXT, nullable=False),
+    Column("record", TEXT, nullable=False),
     Index(None, "at"),
     Index(None, "kind", "number"),
     Index(None, "provider", "number"),
@@ -118,18 +119,56 @@ EVENTS = Table(
 FACTS = Table(
     "facts",
     METADATA,
-    Column("provider", Text, primary_key=True),
+    Column("provider", TEXT, primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
     Column("age_s", Double, nullable=False),
-    Column("record", Text, nullable=False),
+    Column("record", TEXT, nullable=False),
 )
 
 SNAPSHOTS = Table(
     "snapshots",
     METADATA,
-    Column("provider", Text, primary_key=True),
+    Column("provider", TEXT, primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
-    Column("record", Text, nullable=False),
+    Column("record", TEXT, nullable=False),
+)
+
+CHANGES = Table(
+    "changes",
+    METADATA,
+    Column("number", COUNTED, primary_key=True),
+    Column("topic", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("xid", XID, nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "xid"),
+    Index(None, "at"),
+    sqlite_autoincrement=True,
+)
+"""What brokers on a shared database tell each other; PostgreSQL's triggers write it."""
+
+LOG_HEADS = Table(
+    "log_heads",
+    METADATA,
+    Column("provider", TEXT, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Where each provider's log ends; whoever appends has its row locked."""
+
+AGREEMENTS = Table(
+    "agreements",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("value", TEXT, nullable=False),
+)
+
+REPLICAS = Table(
+    "replicas",
+    METADATA,
+    Column("replica", TEXT, primary_key=True),
+    Column("seen_at", Double, nullable=False),
+    Column("sealing_keys", TEXT, nullable=False),
 )

@@ -1,20 +1,35 @@
-"""All that is SQLite's own: how to connect, how to begin, how to check, what its errors mean."""
+"""All that is SQLite's own: how to open, how to begin, how to check, what its errors mean."""
 
+import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
+from broker.adapters.sql.faults import MOVED
+from broker.adapters.sql.file import DatabaseFile
+from broker.adapters.sql.migrating import recognise, upgrade
+from broker.adapters.sql.place import Work
+from broker.adapters.sql.schema import FACTS, LAST_GOOD, MARKS, REVISION, SNAPSHOTS
 from broker.ports.errors import StoreUnusableError
 
-BUSY_S = 2.0
+BUSY_S = 0.25
 """How long a statement waits for another process's lock."""
+
+CHECKED_BYTES = 16 * 1024 * 1024
+"""A file up to this size is checked whole before it is used; from a larger one, which takes
+seconds where nothing is cached, only what every decision hangs on. The rest is checked beside."""
+
+_CHECKED_FIRST = (MARKS, LAST_GOOD, SNAPSHOTS, FACTS)
 
 DAMAGED = "it is damaged: stop the broker and restore the file from a backup"
 
-DRIVER_ERROR = sqlite3.Error
+MAX_BATCH = 256
 
 _MAX_WAL_BYTES = 64 * 1024 * 1024
 
@@ -33,6 +48,109 @@ _CAUSES = {
     "SQLITE_NOMEM": "memory ran out",
     "SQLITE_TOOBIG": "a record is too large",
 }
+
+log = structlog.get_logger("keybroker")
+
+
+class SqlitePlace:
+    """A file, which one broker has to itself."""
+
+    kind = "sqlite"
+    is_shared = False
+    max_batch = MAX_BATCH
+
+    def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
+        self._file = DatabaseFile(path)
+        self._busy_s = busy_s
+        self._anchor: Connection | None = None
+        self.path = self._file.path
+        self.name = str(self.path)
+
+    def open(self, replica: str, connections: int) -> Engine:
+        """Take the file, make it where there is none, check it, and migrate it."""
+        engine = self.connect(replica, connections + 1)
+        try:
+            self._prepare(engine)
+            self._anchor = hold(engine)
+        except BaseException:
+            engine.dispose()
+            self._file.give_back()
+            raise
+        return engine
+
+    def connect(self, replica: str, connections: int) -> Engine:
+        """Take the file, and make it where there is none."""
+        self._file.take(f"process {os.getpid()}" + (f", replica {replica}" if replica else ""))
+        return make_engine(self.path, connections=connections, busy_s=self._busy_s)
+
+    def work_after_opening(self) -> Work | None:
+        """Check what was not checked before."""
+        return self._check_the_rest if self._file.size() > CHECKED_BYTES else None
+
+    def limit(self, connection: Connection, ends: float) -> None:
+        """Nothing is left before its end: it waits for no network, and for locks only so long."""
+
+    def is_in_place(self) -> bool:
+        """Is the file still where it was opened?"""
+        return self._file.is_in_place()
+
+    def is_lost(self, error: Exception) -> bool:
+        """No connection is lost where none goes over a network."""
+        return False
+
+    def is_conflict(self, error: Exception) -> bool:
+        """Whoever writes has the file to itself."""
+        return False
+
+    def cause(self, error: BaseException | None) -> str:
+        """Why it does not work; a file that is gone is the reason for whatever else is said."""
+        return cause(error) if self._file.is_in_place() else MOVED
+
+    def now(self, connection: Connection) -> float:
+        """The time of this machine, as it is the only one."""
+        return time.time()
+
+    def close(self) -> None:
+        """Leave one file, and let another process have it."""
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor.engine.dispose()
+        self._file.give_back()
+
+    def _prepare(self, engine: Engine) -> None:
+        """Check what is there, and migrate it; whatever is wrong is left as it is."""
+        try:
+            with engine.connect() as connection:
+                with connection.begin():
+                    before = recognise(connection)
+                if before == REVISION and self._file.size() > CHECKED_BYTES:
+                    for table in _CHECKED_FIRST:
+                        check(connection, table.name)
+                else:
+                    check(connection)
+                use_wal(connection)
+            if before != REVISION:
+                with engine.execution_options(writes=True).begin() as connection:
+                    upgrade(connection)
+        except SQLAlchemyError as error:
+            raise self._unusable(cause(getattr(error, "orig", error))) from None
+        except sqlite3.Error as error:
+            raise self._unusable(cause(error)) from None
+        except StoreUnusableError as error:
+            raise self._unusable(str(error)) from None
+        log.info("database_open", database=self.name, schema=REVISION, schema_before=before or "-")
+
+    def _check_the_rest(self, connection: Connection) -> None:
+        try:
+            check(connection)
+        except (StoreUnusableError, sqlite3.Error) as error:
+            detail = error.args[0] if isinstance(error, StoreUnusableError) else cause(error)
+        else:
+            return
+        log.error("database_damaged", database=self.name, detail=detail)
+
+    def _unusable(self, why: str) -> StoreUnusableError:
+        return StoreUnusableError(f"the database {self.path} cannot be used: {why}")
 
 
 def make_engine(path: Path, *, connections: int, busy_s: float = BUSY_S) -> Engine:

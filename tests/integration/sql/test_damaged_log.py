@@ -72,7 +72,7 @@ async def test_health_that_is_lost_is_for_a_person_to_give_up(path: Path, clock:
             StoreUnusableError, match="the health of openai cannot be read"
         ) as caught:
             await log.snapshot("openai")
-        assert "delete its rows from the tables snapshots and facts" in str(caught.value)
+        assert "delete its rows from the tables snapshots, facts and log_heads" in str(caught.value)
         assert await log.snapshot("anthropic") is None
     await change(path, "DELETE FROM snapshots")
     await change(path, "DELETE FROM facts")

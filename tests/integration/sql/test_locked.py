@@ -13,6 +13,7 @@ from broker.core.sealed import SealedSecret
 from broker.ports.errors import StoreUnavailableError, StoreUnusableError
 from tests.fakes import FakeClock, eventually
 from tests.integration.sql.disturbing import locked, opened, refused
+from tests.integration.sql.postgres_given import PROMPTLY_S, back_after, calls
 from tests.integration.sql.sql_given import MARK, POLICY, a_fact, a_key, an_event, rows_of
 
 
@@ -32,6 +33,17 @@ async def test_a_locked_database_refuses_writes_in_time_and_still_reads(
     await store.put(replace(MARK, subject="after"))
     assert database.fault == ""
     assert len(await store.marks()) == 2
+
+
+async def test_a_locked_database_keeps_nobody_waiting(path: Path) -> None:
+    """With the times that a broker has: each of many calls fails within a second."""
+    database = await Database.open(path)
+    with locked(path, "BEGIN IMMEDIATE"):
+        failed = await calls(database)
+        assert max(call.after_s for call in failed) < PROMPTLY_S
+        assert [bool(call.why) for call in failed] == [False] * 10 + [True] * 10
+    assert await back_after(database) < PROMPTLY_S
+    await database.close()
 
 
 async def test_a_lock_that_is_given_back_in_time_is_waited_for(path: Path) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from broker.adapters.sql import migrating, sqlite
 from broker.adapters.sql.file import DatabaseFile
-from broker.adapters.sql.migrating import downgrade, migrate, revision_of
+from broker.adapters.sql.migrating import downgrade, revision_of, upgrade
 from broker.adapters.sql.schema import METADATA, REVISION
 
 
@@ -40,7 +40,7 @@ def shape(engine: Engine) -> dict[str, list[str]]:
 
 def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None:
     with engine.begin() as connection:
-        migrate(connection)
+        upgrade(connection)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
@@ -48,14 +48,15 @@ def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None
 
 def test_constraints_are_named_by_the_convention(engine: Engine) -> None:
     with engine.begin() as connection:
-        migrate(connection)
+        upgrade(connection)
     inspected = inspect(engine)
     for table in METADATA.tables.values():
         unique = {constraint["name"] for constraint in inspected.get_unique_constraints(table.name)}
         foreign = {constraint["name"] for constraint in inspected.get_foreign_keys(table.name)}
         found = unique | foreign | {inspected.get_pk_constraint(table.name)["name"]}
         named = {constraint.name for constraint in table.constraints}
-        assert found - {None} == named - {"pk_events"}  # SQLite names no key that it counts itself
+        counted = {"pk_events", "pk_changes"}  # SQLite names no key that it counts itself
+        assert found - {None} == named - counted
 
 
 def test_there_is_one_line_of_steps_and_the_code_is_at_its_end() -> None:
@@ -70,22 +71,22 @@ def test_there_is_one_line_of_steps_and_the_code_is_at_its_end() -> None:
 
 def test_each_step_can_be_taken_back_and_again(engine: Engine) -> None:
     with engine.begin() as connection:
-        migrate(connection)
+        upgrade(connection)
     newest = shape(engine)
     with engine.begin() as connection:
         downgrade(connection, "base")
         assert revision_of(connection) == ""
     assert shape(engine).keys() == {"alembic_version"}
     with engine.begin() as connection:
-        migrate(connection)
-        migrate(connection)
+        upgrade(connection)
+        upgrade(connection)
         assert revision_of(connection) == REVISION
     assert shape(engine) == newest
 
 
 def test_a_start_without_a_migration_does_not_load_alembic(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
-        migrate(connection)
+        upgrade(connection)
     script = (
         "import asyncio, sys; from pathlib import Path; from broker.adapters.sql import Database\n"
         "async def main(): await (await Database.open(Path(sys.argv[1]))).close()\n"

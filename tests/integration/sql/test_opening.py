@@ -12,7 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from broker.adapters.sql import Database, SqlMarkStore
-from broker.adapters.sql import database as database_module
+from broker.adapters.sql import sqlite as sqlite_module
+from broker.adapters.sql.schema import REVISION
 from broker.ports.errors import StoreUnusableError
 from tests.fakes import eventually
 from tests.integration.sql.conftest import Victim
@@ -164,14 +165,14 @@ async def test_a_database_of_another_program_is_left_as_it_is(path: Path) -> Non
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    assert "it holds tables that are not Keybroker's: name another file" in await refused(path)
+    assert "it holds tables that are not Keybroker's: name another database" in await refused(path)
 
 
 async def test_a_schema_of_a_newer_version_is_left_as_it_is(closed: Path) -> None:
     with closing(sqlite3.connect(closed)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     why = await refused(closed)
-    assert "its schema is 9999, and this version knows those up to 0001" in why
+    assert f"its schema is 9999, and this version knows those up to {REVISION}" in why
     assert "run the version that wrote it, or restore a backup from before the upgrade" in why
 
 
@@ -186,7 +187,7 @@ async def test_damaged_pages_are_found_when_it_opens(closed: Path, page: int) ->
 
 @pytest.fixture
 def _every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "CHECKED_BYTES", 0)
+    monkeypatch.setattr(sqlite_module, "CHECKED_BYTES", 0)
 
 
 @pytest.mark.usefixtures("_every_file_is_large")
