@@ -61,6 +61,11 @@ class EnvKeySource:
         """The source's name in status and events."""
         return "environment"
 
+    @property
+    def is_remote(self) -> bool:
+        """A file that lies here may be read every second."""
+        return False
+
     async def load(self) -> SourceSnapshot:
         """Read both anew; the same snapshot again where nothing changed."""
         return await self._steady.load()

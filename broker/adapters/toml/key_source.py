@@ -23,9 +23,9 @@ from typing import Any
 
 from broker.adapters.sources.building import Declared, KeyBuilder
 from broker.adapters.sources.fault import WHOLE_FILE, Fault, placed
+from broker.adapters.sources.fields import read_attributes
 from broker.adapters.sources.steady import Sight, Steady
 from broker.adapters.sources.watched_file import WatchedFile
-from broker.adapters.toml.fields import read_attributes
 from broker.adapters.toml.lines import Place, lines_of
 from broker.adapters.toml.secrets import Secrets
 from broker.ports.errors import SourceUnavailableError
@@ -72,6 +72,11 @@ class TomlKeySource:
     def name(self) -> str:
         """The source's name in status and events."""
         return self._name
+
+    @property
+    def is_remote(self) -> bool:
+        """A file that lies here may be read every second."""
+        return False
 
     async def load(self) -> SourceSnapshot:
         """Read it anew; the same snapshot again where nothing changed."""

@@ -22,13 +22,13 @@ def file(tmp_path: Path) -> KeyFile:
 
 async def sealed_with(file: KeyFile) -> SealedSecret:
     """What a broker with this file leaves in its database."""
-    return await load_sealer(file, frozenset()).seal(SECRET, HERE)
+    return await (await load_sealer(file, frozenset())).seal(SECRET, HERE)
 
 
 async def fault_of(file: KeyFile, *existing: str) -> str:
     """Why the sealer is closed; nothing was written to find out."""
     before = file.path.read_bytes() if file.path.exists() else None
-    sealer = load_sealer(file, frozenset(existing))
+    sealer = await load_sealer(file, frozenset(existing))
     assert (file.path.read_bytes() if file.path.exists() else None) == before
     assert sealer.fault.startswith(f"{file.path} ")
     with pytest.raises(SealClosedError) as caught:
@@ -41,7 +41,7 @@ async def test_the_first_start_makes_a_key_and_later_ones_open_what_it_sealed(
     file: KeyFile,
 ) -> None:
     sealed = await sealed_with(file)
-    restarted = load_sealer(file, frozenset({sealed.sealed_by}))
+    restarted = await load_sealer(file, frozenset({sealed.sealed_by}))
     assert restarted.fault == ""
     assert await restarted.open(sealed, HERE) == SECRET
 
@@ -51,7 +51,8 @@ async def test_a_missing_file_over_existing_ciphertext_is_never_made_anew(file: 
     file.path.unlink()
     fault = await fault_of(file, sealed.sealed_by)
     assert f"is missing, and key {sealed.sealed_by} sealed what is kept" in fault
-    assert "put the file back from a backup, and restart" in fault
+    assert "put the file back from a backup; no restart is needed" in fault
+    assert "'keybroker seal drop'" in fault
     assert not file.path.exists()
 
 
@@ -60,7 +61,8 @@ async def test_a_file_that_was_put_back_opens_everything_again(file: KeyFile) ->
     backup = file.path.rename(file.path.with_name("backup"))
     await fault_of(file, sealed.sealed_by)
     backup.rename(file.path)
-    assert await load_sealer(file, frozenset({sealed.sealed_by})).open(sealed, HERE) == SECRET
+    restarted = await load_sealer(file, frozenset({sealed.sealed_by}))
+    assert await restarted.open(sealed, HERE) == SECRET
 
 
 async def test_a_wrong_file_seals_nothing(file: KeyFile) -> None:
@@ -71,7 +73,7 @@ async def test_a_wrong_file_seals_nothing(file: KeyFile) -> None:
 
 async def test_a_file_that_opens_some_of_what_is_kept_serves_that(file: KeyFile) -> None:
     sealed = await sealed_with(file)
-    sealer = load_sealer(file, frozenset({sealed.sealed_by, STRANGER}))
+    sealer = await load_sealer(file, frozenset({sealed.sealed_by, STRANGER}))
     assert await sealer.open(sealed, HERE) == SECRET
     with pytest.raises(SealBrokenError):
         await sealer.open(SealedSecret(STRANGER, sealed.wrapped_key, sealed.ciphertext), HERE)
@@ -83,7 +85,7 @@ async def test_an_older_key_in_the_file_still_opens_what_it_sealed(file: KeyFile
     file.path.unlink()
     new = await sealed_with(file)
     file.path.write_text(file.path.read_text() + line)
-    sealer = load_sealer(file, frozenset({old.sealed_by}))
+    sealer = await load_sealer(file, frozenset({old.sealed_by}))
     assert await sealer.open(old, HERE) == SECRET
     assert (await sealer.seal(SECRET, HERE)).sealed_by == new.sealed_by
 
@@ -104,7 +106,7 @@ async def test_a_file_that_others_can_read_seals_nothing(file: KeyFile) -> None:
 
 async def test_a_place_where_no_file_can_be_made_leaves_the_sealer_closed(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
-    sealer = load_sealer(KeyFile(tmp_path / "data" / "seal.key", Purpose.SEAL), frozenset())
+    sealer = await load_sealer(KeyFile(tmp_path / "data" / "seal.key", Purpose.SEAL), frozenset())
     assert "Not a directory" in sealer.fault
 
 

@@ -118,6 +118,18 @@ def test_the_help_of_key_state_says_what_its_numbers_mean(scrape: Scrape) -> Non
     assert "0 healthy, 1 cooling_down, 2 quarantined" in scrape.text()
 
 
+def test_sources_are_shown_with_what_is_wrong_with_them(scrape: Scrape) -> None:
+    scrape.gauges = StatusGauges(
+        all_source_states=("read", "faulty", "copy", "stale"),
+        source_states={"environment": "read", "secrets-manager": "copy"},
+        stale_keys={"openai": 3},
+    )
+    assert scrape.value("source_state", source="environment") == 0.0
+    assert scrape.value("source_state", source="secrets-manager") == 2.0
+    assert scrape.value("stale_keys", provider="openai") == 3.0
+    assert "0 read, 1 faulty, 2 copy, 3 stale" in scrape.text()
+
+
 def test_no_more_than_the_bound_of_keys_have_a_state(scrape: Scrape) -> None:
     keys = {("openai", f"openai/{number}"): "healthy" for number in range(MAX_KEYS + 50)}
     scrape.gauges = StatusGauges(states=("healthy",), key_states=keys)
@@ -153,7 +165,7 @@ def test_the_time_since_a_success_counts_ok_outcomes_only(scrape: Scrape) -> Non
 
 def test_every_help_text_states_its_cardinality_bound(scrape: Scrape) -> None:
     helps = re.findall(r"^# HELP (keybroker_\w+) (.*)$", scrape.text(), re.MULTILINE)
-    assert len(helps) == 18
+    assert len(helps) == 20
     assert [name for name, text in helps if "Bound: " not in text] == []
 
 

@@ -1,4 +1,4 @@
-"""What may stand in a table of a key, and what each value must be."""
+"""What may stand in a table of a key, in TOML or JSON, and what each value must be."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
