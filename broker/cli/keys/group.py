@@ -10,7 +10,7 @@ app = new_group("List, add, change and test keys.")
 
 ORDER: Final = (
     *("list", "show", "add", "rotate", "update", "delete"),
-    *("disable", "enable", "probe"),
+    *("disable", "enable", "probe", "import", "export"),
 )
 
 

@@ -53,6 +53,17 @@ async def test_the_status_tells_states_in_lower_case_and_times_where_there_are_a
     assert {circuit.reported_by for circuit in status.circuits} == {"gateway"}
 
 
+async def test_the_status_tells_how_long_a_source_is_believed(desk: Desk) -> None:
+    request = status_pb2.GetStatusRequest()
+    (source,) = (await desk.servicers.status.GetStatus(request, NO_CONTEXT)).status.sources
+    assert (source.from_copy, source.stale) == (False, False)
+    assert source.expire_time.seconds == source.read_time.seconds + 24 * 3600
+    desk.clock.advance(24 * 3600)
+    (source,) = (await desk.servicers.status.GetStatus(request, NO_CONTEXT)).status.sources
+    assert source.stale
+    assert source.expire_time.seconds == desk.clock.now()
+
+
 async def test_the_status_tells_what_keeps_the_keys_and_what_is_wrong_with_it() -> None:
     enter(LOCAL)
     desk = await a_desk(sealer=ClosedSealer("seal.key is missing"), broken="the disk is full")
