@@ -19,6 +19,7 @@ class Exit(IntEnum):
     CANNOT_START = 8
     REJECTED = 9
     UNPROVED = 10
+    MISSED = 11
     NO_COMMAND = 127
     INTERRUPTED = 130
     PIPE_CLOSED = 141
@@ -36,6 +37,7 @@ MEANINGS: Final = {
     Exit.CANNOT_START: "The server's database or sealing key is unusable.",
     Exit.REJECTED: "A provider rejects keys that have to work.",
     Exit.UNPROVED: "No key is rejected, and none is proved to work.",
+    Exit.MISSED: "A drill was played, and something that is promised was missed.",
     Exit.NO_COMMAND: "No command was named: the help was shown.",
     Exit.INTERRUPTED: "Interrupted by Ctrl-C.",
     Exit.PIPE_CLOSED: "Whoever read the output went away.",

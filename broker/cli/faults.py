@@ -75,11 +75,13 @@ REASONS: Final[Mapping[str, _Meaning]] = {
         "the broker's database cannot be used ({cause}): mend that, and look at what was done"
         " before trying again",
     ),
-    "SEALED": _Meaning(
+    "SEALED": _Meaning(Exit.STORE, "the broker can neither seal nor open secrets: {cause}"),
+    "SOURCE_STALE": _Meaning(
         Exit.STORE,
-        "the broker can neither seal nor open secrets ({cause}): put the right sealing key back"
-        " and restart it",
+        "the keys of {provider} are too old to be leased: make their source, {source}, readable",
     ),
+    "SEALING_KEY_MISSING": _Meaning(Exit.REFUSED),
+    "IMPORT_TOO_LARGE": _Meaning(Exit.USAGE),
 }
 """Every reason of the API. The broker's own messages name its API, these this command."""
 

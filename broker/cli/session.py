@@ -3,6 +3,7 @@
 import os
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias, TypeVar
@@ -24,7 +25,7 @@ DEFAULT_TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
-Request_contra = TypeVar("Request_contra", bound=Message, contravariant=True)
+Request_contra = TypeVar("Request_contra", contravariant=True)
 Answer_co = TypeVar("Answer_co", covariant=True)
 Asked = TypeVar("Asked", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
@@ -36,6 +37,27 @@ class Rpc(Protocol[Request_contra, Answer_co]):
     def __call__(
         self, request: Request_contra, timeout: float | None, metadata: Metadata
     ) -> Answer_co:
+        """Call it."""
+        ...
+
+
+class Conversation(Iterator[Answer_co], Protocol):
+    """Answers that come while requests go out."""
+
+    def cancel(self) -> object:
+        """End it."""
+        ...
+
+
+class ExchangeRpc(Protocol[Request_contra, Answer_co]):
+    """A method of a stub that takes requests and gives answers at once."""
+
+    def __call__(
+        self,
+        request_iterator: Iterator[Request_contra],
+        timeout: float | None,
+        metadata: Metadata,
+    ) -> Conversation[Answer_co]:
         """Call it."""
         ...
 
@@ -92,8 +114,25 @@ class Session:
 
     def stream(self, rpc: Rpc[Asked, Iterator[Answer]], request: Asked) -> Iterator[Answer]:
         """The answers as they come, without a deadline; raises CallError."""
+        yield from self._answers(rpc(request, timeout=None, metadata=self._metadata))
+
+    @contextmanager
+    def exchange(
+        self, rpc: ExchangeRpc[Asked, Answer], requests: Iterator[Asked]
+    ) -> Iterator[Iterator[Answer]]:
+        """Send requests as they come, and have the answers; leaving it early ends the call.
+
+        What is iterated raises CallError. A thread goes through the requests, which must not raise.
+        """
+        call = rpc(requests, timeout=None, metadata=self._metadata)
         try:
-            yield from rpc(request, timeout=None, metadata=self._metadata)
+            yield self._answers(call)
+        finally:
+            call.cancel()
+
+    def _answers(self, call: Iterator[Answer]) -> Iterator[Answer]:
+        try:
+            yield from call
         except grpc.RpcError as error:
             raise call_error(error, self.target.name, self.timeout_s) from None
 

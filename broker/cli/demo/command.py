@@ -9,7 +9,7 @@ import httpx
 import typer
 
 from broker.cli.demo.outlook import Outlook
-from broker.cli.demo.screen import Screen, new_screen
+from broker.cli.demo.screen import DemoScene
 from broker.cli.demo.stage import open_stage
 from broker.cli.demo.story import Story, new_groups, new_secrets
 from broker.cli.demo.tally import Tally
@@ -17,6 +17,7 @@ from broker.cli.demo.traffic import Traffic
 from broker.cli.exits import CommandError, Exit
 from broker.cli.framework import command, new_app
 from broker.cli.output import Output, note
+from broker.cli.screens import Screen, new_screen
 from keybroker import AsyncClient, KeybrokerError
 
 DRAW_S = 0.15
@@ -67,7 +68,7 @@ async def _play(tally: Tally, pause_s: float) -> None:
         await stack.enter_async_context(channel)
         outlook = Outlook(channel)
         await outlook.ask()
-        screen = stack.enter_context(new_screen(outlook, tally))
+        screen = stack.enter_context(new_screen(DemoScene(outlook, tally)))
         story = Story(stage, outlook, tally, secrets, pause_s, screen.act)
         await story.prepare()
         traffic = Traffic(client, stage.http, tally)

@@ -1,0 +1,5 @@
+"""The group of drills."""
+
+from broker.cli.framework import new_group
+
+app = new_group("Try with real processes what is promised, and measure it.")
