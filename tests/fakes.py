@@ -13,7 +13,7 @@ from broker.core.replica import Logged
 from broker.core.snapshot import Snapshot
 from broker.core.words import DenialReason, Family, Kind, ProbeResult, Provenance, State
 from broker.ports.errors import SourceUnavailableError, StoreUnavailableError
-from broker.ports.fact_log import Deliver, FactLog
+from broker.ports.fact_log import Deliver, FactLog, Lost, no_matter
 from broker.ports.key_source import SourceFault, SourceSnapshot
 from broker.ports.prober import Probed
 
@@ -103,8 +103,10 @@ class FakeFactLog:
         self.appended.append(logged)
         return logged
 
-    async def follow(self, provider: str, after: int, deliver: Deliver) -> Callable[[], None]:
-        return await self._inner.follow(provider, after, deliver)
+    async def follow(
+        self, provider: str, after: int, deliver: Deliver, lost: Lost = no_matter
+    ) -> Callable[[], None]:
+        return await self._inner.follow(provider, after, deliver, lost)
 
     async def snapshot(self, provider: str) -> Snapshot | None:
         return await self._inner.snapshot(provider)
@@ -123,9 +125,13 @@ class FakeKeySource:
         keys: Iterable[Key] = (),
         faults: Iterable[SourceFault] = (),
         name: str = "fake",
+        *,
+        is_remote: bool = False,
     ) -> None:
         self.keys = tuple(keys)
         self.faults = tuple(faults)
+        self.previous: tuple[Key, ...] = ()
+        self.is_remote = is_remote
         self.is_down = False
         self.loads = 0
         self._name = name
@@ -138,7 +144,7 @@ class FakeKeySource:
         self.loads += 1
         if self.is_down:
             raise SourceUnavailableError("the source is switched off")
-        return SourceSnapshot(self.keys, self.faults)
+        return SourceSnapshot(self.keys, self.faults, self.previous)
 
 
 class FakeProber:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
+from broker.adapters.aws import AwsClients
 from broker.adapters.http import HttpProber
 from broker.adapters.system import SystemClock
 from broker.app.sources import key_sources
@@ -50,8 +51,9 @@ class Checking:
     ) -> None:
         """What the keywords give stands in for the real thing."""
         self.providers = configured_providers(settings, load_catalog())
+        self._aws = AwsClients()
         self._sources = sources or key_sources(
-            settings, environ, self.providers, _fingerprint_secret(settings)
+            settings, environ, self.providers, _fingerprint_secret(settings), self._aws
         )
         self._prober = prober or HttpProber(settings.probe_timeout_seconds)
         self._clock = clock or SystemClock()
@@ -85,6 +87,7 @@ class Checking:
     async def close(self) -> None:
         """Release connections."""
         await self._prober.close()
+        await self._aws.close()
 
     async def _probe(self, line: ProbeLine, key: Key) -> Checked:
         async with line.turn((key.key_id, key.revision), Lane.OPERATOR):

@@ -1,30 +1,23 @@
 """The services on their ports: everything that decides, without a server."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from random import Random
-from typing import TypeAlias
 
 from broker.app.lookout import wire_lookout
-from broker.app.rotation import wire_rotation
+from broker.app.rotation import SourcePorts, wire_refreshing, wire_rotation
+from broker.app.sealing import Seal, wire_seal
+from broker.app.world import World
 from broker.core.provider import Provider
-from broker.core.tenancy import PolicyMode
-from broker.ports.claims import Claims
-from broker.ports.clock import Clock
-from broker.ports.event_history import EventHistory
-from broker.ports.fact_log import FactLog
-from broker.ports.gauges import StatusGauges, TakeGauges
-from broker.ports.key_source import KeySource
-from broker.ports.key_store import KeyStore
-from broker.ports.last_good import LastGoodStore
-from broker.ports.mark_store import MarkStore
-from broker.ports.meter import Meter
-from broker.ports.prober import Prober
-from broker.ports.sealer import Sealer
+from broker.ports.gauges import StatusGauges
 from broker.services.alternatives import Alternatives
+from broker.services.attendance import Attending
 from broker.services.choosing import Choosing
+from broker.services.deciding import Deciding
 from broker.services.ending import Ending
 from broker.services.failing import Failing
+from broker.services.following import Following
+from broker.services.freshness import Freshness, is_quarantined
 from broker.services.gauges import Gauges
 from broker.services.granting import Granting
 from broker.services.health import HealthBook
@@ -32,74 +25,23 @@ from broker.services.journal import Journal
 from broker.services.keyring import Keyring
 from broker.services.lease_book import LeaseBook
 from broker.services.leasing import Leasing
-from broker.services.lookout import Lookout, WatchRules
+from broker.services.lookout import Lookout
+from broker.services.mark_effects import MarkEffects
 from broker.services.marks import Marks
 from broker.services.opening import Opening
-from broker.services.orphans import Orphans
 from broker.services.outcomes import Outcomes
-from broker.services.pacing import LeaseQuotas, Pacing
+from broker.services.pacing import Pacing
 from broker.services.probing import Probing
 from broker.services.refreshing import Refreshing
 from broker.services.rotating import Rotating
 from broker.services.routing import Routing
 from broker.services.tally import Tally
+from broker.services.tenant_news import TenantNews
 from broker.services.tenants import Tenants
 from broker.services.tokens import Tokens
 from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
 from broker.services.watching import Watching
-
-KnownModels: TypeAlias = Callable[[str], Collection[str] | None]
-MakeMeter: TypeAlias = Callable[[KnownModels, TakeGauges], Meter]
-"""A meter asks which models of a provider may be labels, and for the gauges at scrape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tenancy:
-    """What settings say of tenants.
-
-    `default_mode` says whose keys serve those without a policy. `cache_size` is how many tenants
-    and keys of theirs, counted together, are kept at hand.
-    """
-
-    default_mode: PolicyMode = PolicyMode.SYSTEM_ONLY
-    cache_size: int = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class StoreView:
-    """What status tells of the store: what it is, and what is wrong with it, "" while it works."""
-
-    kind: str = "memory"
-    fault: Callable[[], str] = lambda: ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """What the services need from outside: the ports, a name, and what settings say of leases.
-
-    `secrets` sign lease ids and page tokens: the first signs, all are accepted. The fingerprint
-    secret names revisions, and is the one that sources of keys use.
-    """
-
-    replica: str
-    clock: Clock
-    sources: Sequence[KeySource]
-    prober: Prober
-    log: FactLog
-    claims: Claims
-    mark_store: MarkStore
-    key_store: KeyStore
-    last_good: LastGoodStore
-    sealer: Sealer
-    history: EventHistory
-    make_meter: MakeMeter
-    secrets: tuple[bytes, ...] = field(repr=False)
-    fingerprint_secret: bytes = field(repr=False)
-    quotas: LeaseQuotas
-    tenancy: Tenancy = Tenancy()
-    store: StoreView = StoreView()
-    watch: WatchRules = field(default_factory=WatchRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +59,11 @@ class Core:
     choosing: Choosing
     journal: Journal
     opening: Opening
+    seal: Seal
     tenants: Tenants
+    following: Following
+    mark_effects: MarkEffects
+    attending: Attending | None
     routing: Routing
     granting: Granting
     ending: Ending
@@ -126,6 +72,7 @@ class Core:
     watching: Watching
     refreshing: Refreshing
     rotating: Rotating
+    deciding: Deciding
     leasing: Leasing
     outcomes: Outcomes
     lookout: Lookout
@@ -155,15 +102,27 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
     granting = Granting(
         keyring, health, choosing, claims, book, pacing, tokens, clock, meter, random
     )
-    opening = Opening(world.sealer, journal, clock)
+    opening = Opening(world.sealer, journal, clock, world.vault)
     tenants = Tenants(
         keyring=keyring,
         store=world.key_store,
         opening=opening,
+        freshness=_freshness(world, health),
         clock=clock,
         default_mode=world.tenancy.default_mode,
         cache_size=world.tenancy.cache_size,
     )
+    seal = wire_seal(
+        sealer=world.sealer,
+        rows=world.sealed_rows,
+        agreements=world.agreements,
+        opening=opening,
+        journal=journal,
+        clock=clock,
+        replica=world.replica,
+        is_shared=world.changes is not None,
+    )
+    seal.watch.listen(tenants.on_missed)
     routing = Routing(tenants, choosing, clock)
     alternatives = Alternatives(keyring, routing)
     leasing = Leasing(
@@ -199,9 +158,16 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
         key_store=world.key_store,
         sealer=world.sealer,
         clock=clock,
+        is_shared=world.changes is not None,
     )
-    orphans = Orphans(keyring, health, rotating.last_goods, clock.now())
-    refreshing = Refreshing(world.sources, keyring, watching, rotating, orphans, journal, clock)
+    news = TenantNews(keyring, health, watching, rotating, clock)
+    tenants.listen(news)
+    mark_effects = MarkEffects(keyring, marks, watching, book, ending)
+    following = Following(world.changes, tenants, news, mark_effects)
+    following.listen(seal.watch.note_agreed)
+    health.listen(following)
+    ports = SourcePorts(world.sources, world.copies, world.source_rules)
+    refreshing = wire_refreshing(ports, rotating, journal, tenants.hint)
     outcomes = Outcomes(
         keyring=keyring,
         health=health,
@@ -222,6 +188,7 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
     )
     failing = Failing(keyring, health, marks, usage)
     lookout = wire_lookout(world.watch, failing, probing, journal, world.key_store, clock)
+    lookout.boot.also_needs(lambda: seal.watch.reason)
     return Core(
         world=world,
         keyring=keyring,
@@ -234,7 +201,11 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
         choosing=choosing,
         journal=journal,
         opening=opening,
+        seal=seal,
         tenants=tenants,
+        following=following,
+        mark_effects=mark_effects,
+        attending=_attending(world),
         routing=routing,
         granting=granting,
         ending=ending,
@@ -243,7 +214,28 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
         watching=watching,
         refreshing=refreshing,
         rotating=rotating,
+        deciding=Deciding(keyring, rotating, probing, clock),
         leasing=leasing,
         outcomes=outcomes,
         lookout=lookout,
     )
+
+
+def _freshness(world: World, health: HealthBook) -> Freshness:
+    """How current tenants are: a broker that is alone on its store misses no change."""
+    feed, clock, tenancy = world.changes, world.clock, world.tenancy
+    return Freshness(
+        clock=clock,
+        is_current=lambda: not world.store.fault() if feed is None else feed.is_current,
+        is_alone=feed is None,
+        is_quarantined=lambda key: is_quarantined(health, key, clock.now()),
+        max_stale_s=tenancy.max_stale_s,
+        poll_s=tenancy.poll_s,
+    )
+
+
+def _attending(world: World) -> Attending | None:
+    """What tells the other brokers on the database of this one, where there may be others."""
+    if world.changes is None:
+        return None
+    return Attending(world.agreements, world.clock, world.replica, lambda: world.sealer.ids)

@@ -1,7 +1,7 @@
 """A running broker: what it starts, what it does every second, how it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
@@ -62,7 +62,10 @@ class App:
         core, settings = self.core, self._settings
         try:
             await self._recall()
+            await core.seal.watch.begin()
             await core.refreshing.refresh()
+            self._loops = [asyncio.create_task(self._keep_probing())]
+            await core.deciding.wait()
             self._warn()
             await self._show_health()
             await self.grpc_server.start(
@@ -75,13 +78,9 @@ class App:
         except BaseException:
             await self.stop()
             raise
-        self._loops = [
-            asyncio.create_task(self._keep_probing()),
-            asyncio.create_task(self._every_tick(self._keep_house)),
-            asyncio.create_task(self._every_tick(self._refresh)),
-            asyncio.create_task(self._every_tick(self._look_out)),
-            asyncio.create_task(self._every_tick(self._keep_calendar)),
+        self._loops += [
             asyncio.create_task(core.lookout.boot.probe_all()),
+            *(asyncio.create_task(self._every_tick(work)) for work in self._work()),
         ]
         self.is_serving = True
         log.info("serving", replica=core.world.replica, grpc=self.grpc_port, http=self.http_port)
@@ -97,10 +96,14 @@ class App:
         await asyncio.gather(*self._loops, return_exceptions=True)
         if self.http_server is not None:
             await self.http_server.close()
+        await self.core.refreshing.close()
+        if self.core.attending is not None:
+            await self.core.attending.close()
         await self.core.probing.close()
         await self.core.world.prober.close()
         await self.core.health.close()
         await self.core.rotating.close()
+        await self.core.following.close()
         await self._close_stores()
         if is_draining:
             log.info("stopped", replica=self.core.world.replica)
@@ -108,10 +111,19 @@ class App:
     async def _recall(self) -> None:
         """Know again what was known when the last process ended."""
         try:
-            await self.core.marks.load()
+            await self.core.following.start()
             await self.core.health.follow()
+            if self.core.attending is not None:
+                await self.core.attending.say()
         except (StoreUnavailableError, StoreUnusableError) as error:
             raise StartError(f"what the database holds cannot be used: {error}") from None
+
+    def _work(self) -> Iterator[Callable[[], Awaitable[None]]]:
+        """What is done every second, each for itself: some of it waits for others."""
+        yield from (self._keep_house, self._refresh, self._look_out, self._keep_calendar)
+        yield self.core.seal.watch.on_tick
+        if self.core.attending is not None:
+            yield self.core.attending.on_tick
 
     async def _every_tick(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do work every second; what fails once is logged and done again."""
@@ -137,12 +149,13 @@ class App:
         core.health.sweep(now)
         core.health.append_pending()
         core.watching.on_tick(now)
+        await core.following.on_tick()
         await core.ending.sweep()
         await core.health.submit(core.upstreams.publish(now))
         await self._show_health()
 
     async def _refresh(self) -> None:
-        await self.core.refreshing.refresh()
+        await self.core.refreshing.on_tick()
 
     async def _look_out(self) -> None:
         lookout = self.core.lookout
@@ -168,5 +181,3 @@ class App:
         if self._settings.database == MEMORY:
             hint = "health, keys of tenants and leases do not survive a restart"
             log.warning("nothing_is_kept", database=MEMORY, hint=hint)
-        if self.core.world.sealer.fault:
-            log.error("sealed", detail=self.core.world.sealer.fault)

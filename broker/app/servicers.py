@@ -19,7 +19,10 @@ from broker.services.classifying import Classifying
 from broker.services.clearing import Clearing
 from broker.services.committing import Committing
 from broker.services.explain import Explain
+from broker.services.exporting import Exporting
 from broker.services.filters import Filters
+from broker.services.import_secrets import ImportSecrets
+from broker.services.importing import Importing
 from broker.services.inventory import Inventory
 from broker.services.keeping import Keeping
 from broker.services.paging import Pager
@@ -28,8 +31,10 @@ from broker.services.principal import Principal
 from broker.services.privacy import Privacy
 from broker.services.retiring import Retiring
 from broker.services.runnable import Runnable
+from broker.services.seal_dropping import SealDropping
 from broker.services.sealing import Sealing
 from broker.services.status import Replica, Status
+from broker.services.tenant_sources import TenantSources
 from broker.services.upkeep import Upkeep
 from keybroker.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from keybroker.v1.lease_pb2_grpc import add_LeaseServiceServicer_to_server
@@ -101,15 +106,15 @@ def make_servicers(core: Core, catalog: Mapping[str, Dialect]) -> Servicers:
 def _admin(core: Core, pager: Pager) -> AdminServicer:
     clock, store = core.world.clock, core.world.key_store
     committing = Committing(core.tenants)
+    sealing = Sealing(core.world.sealer, clock, core.world.fingerprint_secret)
+    retiring = Retiring(core.keyring, core.health, core.marks, core.watching)
     return AdminServicer(
         Administration(
             core.keyring,
             core.tenants,
             core.health,
             core.marks,
-            core.watching,
-            core.book,
-            core.ending,
+            core.mark_effects,
         ),
         Clearing(core.keyring, core.health, clock),
         Inventory(
@@ -126,17 +131,41 @@ def _admin(core: Core, pager: Pager) -> AdminServicer:
         Keeping(
             keyring=core.keyring,
             store=store,
-            sealing=Sealing(core.world.sealer, clock, core.world.fingerprint_secret),
+            sealing=sealing,
             opening=core.opening,
             tenants=core.tenants,
             committing=committing,
-            retiring=Retiring(core.keyring, core.health, core.marks, core.watching),
+            retiring=retiring,
             rotating=core.rotating,
             probing=core.probing,
             journal=core.journal,
             clock=clock,
         ),
         Policies(core.keyring, store, core.tenants, committing, core.journal, clock),
+        Importing(
+            keyring=core.keyring,
+            store=store,
+            secrets=ImportSecrets(sealing),
+            tenants=core.tenants,
+            committing=committing,
+            retiring=retiring,
+            journal=core.journal,
+            clock=clock,
+        ),
+        Exporting(core.keyring, store, core.journal, clock),
+        core.seal.report,
+        core.seal.resealing,
+        SealDropping(
+            sealer=core.world.sealer,
+            rows=core.world.sealed_rows,
+            fleet=core.seal.fleet,
+            watch=core.seal.watch,
+            tenants=core.tenants,
+            retiring=retiring,
+            last_goods=core.rotating.last_goods,
+            journal=core.journal,
+            clock=clock,
+        ),
     )
 
 
@@ -149,6 +178,9 @@ def _status(core: Core) -> Status:
         upstreams=core.upstreams,
         usage=core.usage,
         refreshing=core.refreshing,
+        tenant_sources=TenantSources(
+            core.tenants.freshness, core.world.store.fault, core.world.table
+        ),
         boot=core.lookout.boot,
         clock=clock,
         sealer=core.world.sealer,

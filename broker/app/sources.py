@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Mapping
 
+from broker.adapters.aws import AwsClients, SecretsManagerSource, Selector
 from broker.adapters.env import EnvKeySource
 from broker.adapters.toml import TomlKeySource
 from broker.config import Settings
@@ -14,6 +15,7 @@ def key_sources(
     environ: Mapping[str, str],
     providers: Collection[str],
     fingerprint_secret: bytes,
+    aws: AwsClients,
 ) -> list[KeySource]:
     """The sources, in the order in which they are read: a key stays with the first to give it."""
     file = None if str(settings.env_file) == os.devnull else settings.env_file
@@ -23,4 +25,10 @@ def key_sources(
     ]
     if settings.keys_file is not None:
         sources.append(TomlKeySource(settings.keys_file, environ, providers, fingerprint_secret))
+    if settings.secrets_manager:
+        selectors = [
+            Selector(each.name or "", each.prefix or "", each.tag or "", each.provider or "")
+            for each in settings.secrets_manager
+        ]
+        sources.append(SecretsManagerSource(selectors, providers, fingerprint_secret, aws))
     return sources

@@ -4,21 +4,27 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from broker.adapters.aws import AwsClients
 from broker.adapters.http import HttpProber
 from broker.adapters.memory import MemoryClaims
 from broker.adapters.prometheus import PrometheusMeter
-from broker.app.core import StoreView, Tenancy, World, wire
+from broker.app.core import wire
+from broker.app.database import open_stores
 from broker.app.running import App
 from broker.app.servicers import make_servicers
 from broker.app.sources import key_sources
-from broker.app.stores import Stores, open_stores
+from broker.app.stores import Stores
+from broker.app.tenant_table import with_tenant_table
+from broker.app.world import StoreView, Tenancy, World
 from broker.catalog import load_catalog
 from broker.config import Settings, configured_providers
 from broker.config.forms import parse_hour
+from broker.core.policy import HOUR_S
 from broker.core.provider import Provider
 from broker.core.verdicts.dialect import Dialect
 from broker.edge.bearer import BearerTokens
@@ -32,6 +38,7 @@ from broker.services.boot import BootRules
 from broker.services.lookout import WatchRules
 from broker.services.pacing import LeaseQuotas
 from broker.services.principal import Principal
+from broker.services.refreshing import SourceRules
 
 
 async def build(
@@ -50,14 +57,26 @@ async def build(
     providers = configured_providers(settings, catalog)
     environ = os.environ if environ is None else environ
     replica = settings.replica or f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
-    stores = await open_stores(settings, replica, clock)
+    aws = AwsClients()
+    stores = _closing_too(aws, await open_stores(settings, replica, clock))
     try:
         if sources is None:
-            sources = key_sources(settings, environ, providers, stores.fingerprint_secret)
+            sources = key_sources(settings, environ, providers, stores.fingerprint_secret, aws)
+        stores = with_tenant_table(settings, providers, replica, stores)
         return _assemble(settings, catalog, providers, replica, stores, sources, prober)
     except BaseException:
         await stores.close()
         raise
+
+
+def _closing_too(aws: AwsClients, stores: Stores) -> Stores:
+    """The stores, with which the clients end that sources call AWS with."""
+
+    async def close() -> None:
+        await stores.close()
+        await aws.close()
+
+    return replace(stores, close=close)
 
 
 def _assemble(
@@ -71,10 +90,13 @@ def _assemble(
 ) -> App:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    max_stale_s = settings.max_stale_hours * HOUR_S
     world = World(
         replica=replica,
         clock=stores.clock,
         sources=sources,
+        source_rules=SourceRules(settings.source_poll_seconds, max_stale_s),
+        copies=stores.copies,
         prober=prober or HttpProber(settings.probe_timeout_seconds),
         log=stores.log,
         claims=MemoryClaims(),
@@ -82,13 +104,23 @@ def _assemble(
         key_store=stores.key_store,
         last_good=stores.last_good,
         sealer=stores.sealer,
+        sealed_rows=stores.sealed_rows,
+        agreements=stores.agreements,
+        changes=stores.changes,
         history=stores.history,
         store=StoreView(stores.kind, stores.fault),
         make_meter=partial(PrometheusMeter, registry, stores.clock),
         secrets=stores.lease_secrets,
         fingerprint_secret=stores.fingerprint_secret,
         quotas=LeaseQuotas(settings.lease_quota_per_principal, settings.lease_quota_per_tenant),
-        tenancy=Tenancy(settings.default_tenant_policy, settings.tenant_cache_size),
+        table=stores.table,
+        vault=stores.vault,
+        tenancy=Tenancy(
+            settings.default_tenant_policy,
+            settings.tenant_cache_size,
+            max_stale_s=max_stale_s,
+            poll_s=stores.poll_s,
+        ),
         watch=WatchRules(
             BootRules(settings.boot_probe, settings.required_providers),
             settings.sentinel_seconds,

@@ -21,6 +21,7 @@ def cross_faults(settings: Settings, broken: Collection[str] = ()) -> Iterator[s
     yield from _key_file_faults(settings)
     yield from provider_faults(settings, load_catalog())
     yield from _boot_faults(settings)
+    yield from _selector_faults(settings)
     yield from _sharing_faults(settings)
 
 
@@ -37,6 +38,14 @@ def _sharing_faults(settings: Settings) -> Iterator[str]:
             f"{variable('seal_key_file')}: {at}; make a file with: keybroker seal init FILE, or"
             f" set {variable('seal_kms_keys')}"
         )
+
+
+def _selector_faults(settings: Settings) -> Iterator[str]:
+    known = configured_names(settings, load_catalog())
+    for index, selector in enumerate(settings.secrets_manager):
+        if selector.provider is not None and selector.provider not in known:
+            where = f"{variable('secrets_manager')}[{index}].provider"
+            yield f"{where}: no such provider; use one of {', '.join(known)}"
 
 
 def _boot_faults(settings: Settings) -> Iterator[str]:

@@ -27,6 +27,7 @@ from broker.config.stores import (
     SecretSetting,
     TenantTable,
     check_database,
+    check_kms_key,
     secret_selectors,
 )
 from broker.core.tenancy import PolicyMode
@@ -38,6 +39,7 @@ PREFIX: Final = "KEYBROKER_"
 Listen = Annotated[str, AfterValidator(check_address)]
 ListenOrNot = Annotated[str, AfterValidator(lambda text: text and check_address(text))]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+KmsKey = Annotated[str, AfterValidator(check_kms_key)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -133,7 +135,7 @@ class Settings(BaseModel):
         description="File with the sealing keys, under which secrets are kept in the database."
         " None: `seal.key` beside the SQLite database, made at the first start.",
     )
-    seal_kms_keys: Annotated[tuple[str, ...], BeforeValidator(names)] = Field(
+    seal_kms_keys: Annotated[tuple[KmsKey, ...], BeforeValidator(names)] = Field(
         (),
         description="ARNs of AWS KMS keys that seal in place of a file: the first seals until"
         " `keybroker seal rotate` names another, all open.",

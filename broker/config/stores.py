@@ -22,6 +22,7 @@ MEMORY: Final = "memory"
 
 _SQLITE: Final = "sqlite:///"
 _POSTGRES: Final = ("postgresql://", "postgres://")
+_KMS_KEY: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d+:key/[A-Za-z0-9-]{1,64}")
 _HAS_SCHEME: Final = re.compile(r"[a-z+]+://")
 
 
@@ -56,6 +57,16 @@ def database_path(text: str) -> Path | None:
 def is_postgres(text: str) -> bool:
     """Is it the URL of a PostgreSQL database, which several brokers may share?"""
     return text.startswith(_POSTGRES)
+
+
+def check_kms_key(text: str) -> str:
+    """The ARN of a KMS key; an alias could point to another key tomorrow."""
+    if not _KMS_KEY.fullmatch(text):
+        raise ValueError(
+            "is no ARN of a KMS key, as arn:aws:kms:eu-central-1:111122223333:key/1234abcd is; an"
+            " alias does not do"
+        )
+    return text
 
 
 class _Table(BaseModel):

@@ -86,11 +86,15 @@ class RevisionRetired(FactBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionAdopted(FactBase):
-    """A key's new revision is leased from now on: a hint to other replicas to read it."""
+    """A key's other revision is leased from now on: a hint to other replicas to read it.
+
+    `proven` says that the provider accepted it, so that they need not probe it again.
+    """
 
     key_id: str
     revision: str
     replaced: str = ""
+    proven: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,10 +66,20 @@ class ReplicaHealth:
         self.position = logged.position
         changes = fold(self.confirmed, logged.fact, logged.at, logged.age_s)
         self._pending.pop(logged.fact.fact_id, None)
+        self._fold_pending(logged.at)
+        return changes
+
+    def begin_anew(self, restored: "ReplicaHealth", at: float) -> None:
+        """Go on from what was restored of log time `at`, this replica's pending facts on top."""
+        self.confirmed, self.position = restored.confirmed, restored.position
+        for fact_id in [one for one in self._pending if self.confirmed.has_seen(one, at)]:
+            del self._pending[fact_id]
+        self._fold_pending(at)
+
+    def _fold_pending(self, at: float) -> None:
         self.view = self.confirmed
         if self._pending:
             self.view = Health(self.confirmed)
             for pending in self._pending.values():
-                age_s = max(logged.at - pending.happened, 0.0)
-                fold(self.view, pending.fact, max(logged.at, pending.happened), age_s)
-        return changes
+                age_s = max(at - pending.happened, 0.0)
+                fold(self.view, pending.fact, max(at, pending.happened), age_s)

@@ -3,6 +3,9 @@
 The newest revision is leased that the provider has accepted; a newer one that nobody has proved yet
 waits behind the one in use. So a wrong secret that is put over a working one costs no request, and
 a right one that replaces a dead one serves as soon as a probe has told them apart.
+
+A source may also tell the secret that a key had before. It is a fallback alone: nobody knows
+whether it still works, and it is asked for only where the one in use does not.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,13 +30,15 @@ class Revision:
 
     `authenticated_at` is when the provider last accepted it. `was_probed` says that a probe has
     ended since it was loaded, whatever it found. `draining_since` is when a newer one took over for
-    good: leased no more, but known as long as leases on it may be out.
+    good: leased no more, but known as long as leases on it may be out. `is_previous` marks what its
+    source says the key had before this broker knew it.
     """
 
     key: Key
     authenticated_at: float | None = None
     was_probed: bool = False
     draining_since: float | None = None
+    is_previous: bool = False
 
     @property
     def name(self) -> str:
@@ -66,7 +71,8 @@ class HeldKey:
     def loaded(cls, revisions: Iterable[Revision]) -> "HeldKey":
         """A key as it was read: what worked last is in use, else what is there longest."""
         found = tuple(revisions)
-        waiting = [revision for revision in found if not revision.is_draining] or list(found)
+        own = [revision for revision in found if not revision.is_previous]
+        waiting = [revision for revision in own if not revision.is_draining] or own
         proven = [revision.name for revision in waiting if revision.is_proven]
         return cls(found, proven[0] if proven else waiting[-1].name)
 
@@ -80,6 +86,13 @@ class HeldKey:
         """The revision that the key's source gave last."""
         return self.revisions[0].key
 
+    @property
+    def is_settled(self) -> bool:
+        """Does the newest serve, proven, and do the others merely drain?"""
+        newest, *others = self.revisions
+        is_newest = newest.name == self.in_use and newest.is_proven
+        return is_newest and all(revision.is_draining for revision in others)
+
     def find(self, name: str) -> Revision | None:
         """A revision by name."""
         return next((revision for revision in self.revisions if revision.name == name), None)
@@ -88,25 +101,33 @@ class HeldKey:
         """What the broker does with one of the revisions."""
         if revision.name == self.in_use:
             return Stage.IN_USE
-        if revision.is_draining:
+        if revision.is_draining or revision.is_previous:
             return Stage.DRAINING
         return Stage.REJECTED if is_rejected(revision.key) else Stage.INCOMING
 
-    def to_prove(self) -> Iterator[Revision]:
+    def to_prove(self, is_rejected: IsRejected) -> Iterator[Revision]:
         """The revisions of which a probe must tell whether they can serve.
 
-        Of the one in use calls tell that, unless it is the newest.
+        Of the one in use calls tell that, unless it is the newest. A previous one is a matter only
+        where probes did not prove what came after it, and nothing that is proven serves.
         """
         for revision in self.revisions:
-            is_settled = revision.is_proven or revision.is_draining
+            is_settled = revision.is_proven or revision.is_draining or is_rejected(revision.key)
             is_newest = revision.name == self.newest.revision
-            if not is_settled and (is_newest or revision.name != self.in_use):
+            if is_settled or (revision.name == self.in_use and not is_newest):
+                continue
+            if not revision.is_previous or self._needs_previous(is_rejected):
                 yield revision
+
+    def is_undecided(self, is_rejected: IsRejected) -> bool:
+        """Has it a fallback, and may a first probe still tell that another one has to serve?"""
+        unknown = (revision for revision in self.to_prove(is_rejected) if not revision.was_probed)
+        return len(self.revisions) > 1 and any(unknown)
 
     def superseded(self) -> Iterator[Revision]:
         """New secrets that yet newer ones replaced before anybody used them."""
         for revision in self.revisions[1:]:
-            if not self._was_used(revision):
+            if not self._was_used(revision) and not revision.is_previous:
                 yield revision
 
     def declaring(self, key: Key) -> "HeldKey":
@@ -117,11 +138,15 @@ class HeldKey:
         did.
         """
         known = self.find(key.revision)
-        newest = Revision(key) if known is None or known.is_draining else replace(known, key=key)
+        newest = Revision(key)
+        if known is not None and not known.is_draining:
+            newest = replace(known, key=key, is_previous=False)
+        is_same = key.revision == self.newest.revision
         others = (
             replace(revision, key=_as_set(revision.key, key))
             for revision in self.revisions
-            if revision.name != key.revision and self._was_used(revision)
+            if revision.name != key.revision
+            and (self._was_used(revision) or (revision.is_previous and is_same))
         )
         return replace(self, revisions=(newest, *others))
 
@@ -131,6 +156,20 @@ class HeldKey:
             return self
         key = _as_set(older.key, self.newest)
         return replace(self, revisions=(*self.revisions, replace(older, key=key)))
+
+    def recalling(self, name: str, authenticated_at: float) -> "HeldKey":
+        """The same, knowing that a revision worked here when it was last in use."""
+        revisions = tuple(
+            replace(
+                revision,
+                authenticated_at=_latest(authenticated_at, revision.authenticated_at),
+                is_previous=False,
+            )
+            if revision.name == name
+            else revision
+            for revision in self.revisions
+        )
+        return replace(self, revisions=revisions)
 
     def remembering(self, known: "HeldKey") -> "HeldKey":
         """The key as it was read anew, with what is `known` of its revisions from before.
@@ -180,6 +219,13 @@ class HeldKey:
 
     def _was_used(self, revision: Revision) -> bool:
         return revision.name == self.in_use or revision.is_draining or revision.is_proven
+
+    def _needs_previous(self, is_rejected: IsRejected) -> bool:
+        """Did probes leave it open whether anything that came later can serve?"""
+        later = [rev for rev in self.revisions if not (rev.is_previous or rev.is_draining)]
+        return not any(rev.is_proven and not is_rejected(rev.key) for rev in later) and all(
+            rev.was_probed or is_rejected(rev.key) for rev in later
+        )
 
     def _choice(self, is_rejected: IsRejected, *, is_probeable: bool) -> str:
         usable = [

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from broker.core.circuit import FOREVER, Circuit
 from broker.core.fold import Change
-from broker.core.health import COUNT_MEMORY_S, FACT_MEMORY_S, CountKey, Counts, Incident
+from broker.core.health import COUNT_MEMORY_S, FACT_MEMORY_S, CountKey, Counts, Health, Incident
 from broker.core.replica import ReplicaHealth
 
 
@@ -76,12 +76,17 @@ def restore(snapshot: Snapshot) -> ReplicaHealth:
     return replica
 
 
-def restored_changes(snapshot: Snapshot) -> list[Change]:
-    """What a listener that knew nothing learns from a snapshot, as if it had just happened."""
-    return [
-        Change(record.scope, record.family, _before(record), record, snapshot.at, "restored")
-        for record in snapshot.circuits
-    ]
+def restored_changes(before: Health, after: Health, at: float) -> list[Change]:
+    """What a listener that knew of `before` learns of `after`, as if it had just happened."""
+    changes = []
+    for record in after.circuits():
+        known = before.families(record.scope).get(record.family)
+        if record != known:
+            earlier = known or _before(record)
+            changes.append(Change(record.scope, record.family, earlier, record, at, "restored"))
+    gone = (one for one in before.circuits() if one.family not in after.families(one.scope))
+    changes += [Change(one.scope, one.family, one, None, at, "restored") for one in gone]
+    return changes
 
 
 def _before(record: Circuit) -> Circuit | None:

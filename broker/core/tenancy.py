@@ -34,7 +34,8 @@ class TenantPolicy:
     """Whose keys serve `tenant` for `provider`; `set_at` is epoch seconds.
 
     `fall_through` are the refusals of the tenant's own keys after which TENANT_THEN_SYSTEM goes on
-    to system keys. An empty `set_by` marks the default, which nobody set.
+    to system keys. An empty `set_by` marks the default, which nobody set; with a
+    `set_at` of 0 it names another system, whose keys of the tenant imply the policy.
     """
 
     tenant: str

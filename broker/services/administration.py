@@ -2,18 +2,15 @@
 
 import asyncio
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from broker.core.facts import MarkAnnounced
-from broker.core.scope import key_scope
 from broker.ports.mark_store import Mark, MarkKind
-from broker.services.ending import Ending
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
-from broker.services.lease_book import LeaseBook
+from broker.services.mark_effects import MarkEffects
 from broker.services.marks import Marks
 from broker.services.tenants import Tenants
-from broker.services.watching import Watching
 
 _REVOKED = {
     MarkKind.KEY_REVOKED: "key",
@@ -34,10 +31,7 @@ class Administration:
     tenants: Tenants
     health: HealthBook
     marks: Marks
-    watching: Watching
-    book: LeaseBook
-    ending: Ending
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    effects: MarkEffects
 
     async def disable_key(self, principal: str, key_id: str, reason: str) -> None:
         """Take a key out of use; a disabled one keeps its mark. Raises KeyUnknownError."""
@@ -80,46 +74,37 @@ class Administration:
     async def _disable(
         self, kind: MarkKind, subject: str, provider: str, principal: str, reason: str
     ) -> Mark:
-        async with self._turn:
+        async with self.marks.turn:
             mark = self.marks.find(kind, subject)
             if mark is not None:
                 return mark
             mark = await self.marks.put(kind, subject, principal, reason)
-            self._look_anew(kind, subject, provider)
-            self.watching.on_mark(mark)
+            await self.effects.put(mark)
             await self._announce(kind.value, mark, provider, principal, reason)
             return mark
 
     async def _enable(self, kind: MarkKind, subject: str, provider: str, principal: str) -> None:
-        async with self._turn:
+        async with self.marks.turn:
+            if self.marks.find(kind, subject) is None:
+                await self.effects.reload()  # another broker may have set it just now
             mark = self.marks.find(kind, subject)
             if mark is None:
                 return
             await self.marks.remove(kind, subject)
-            self._look_anew(kind, subject, provider)
-            self.watching.on_mark_lifted(mark)
+            self.effects.lifted(mark)
             name = kind.value.replace("disabled", "enabled")
             await self._announce(name, mark, provider, principal, "")
 
     async def _revoke(self, principal: str, kind: MarkKind, subject: str, reason: str) -> Mark:
-        async with self._turn:
+        async with self.marks.turn:
             mark = await self.marks.put(kind, subject, principal, reason)
-            self.watching.on_mark(mark)
-            for live in list(self.book):
-                if self.marks.is_revoked(live.claims):
-                    await self.ending.return_trials(live.claims, live.permits)
-                    await self.ending.end(live.claims, "revoked")
+            await self.effects.put(mark)
             key = self.keyring.find(subject) if kind is MarkKind.KEY_REVOKED else None
             # What is about no provider goes into the log that every replica follows first.
             provider = key.provider if key else min(self.keyring.providers, default="")
             if provider:
                 await self._announce("leases_revoked", mark, provider, principal, reason)
             return mark
-
-    def _look_anew(self, kind: MarkKind, subject: str, provider: str) -> None:
-        """A pool may have set the key aside for what is no longer, or not the only, reason."""
-        if kind is MarkKind.KEY_DISABLED:
-            self.keyring.touch(key_scope(provider, subject, ""))
 
     async def _announce(
         self, event: str, mark: Mark, provider: str, principal: str, reason: str

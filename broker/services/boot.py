@@ -7,7 +7,7 @@ denials and alerts, and a fleet must not lose every replica over one dead key.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -86,8 +86,24 @@ class Boot:
         self._seen: dict[Name, _Seen] = {}
         self._was_blocked = False
         self._began = clock.now()
-        self.is_ready = not rules.requires
-        self.reasons: tuple[str, ...] = () if self.is_ready else ("no key has been probed yet",)
+        self._is_proved = not rules.requires
+        self._unproved: tuple[str, ...] = () if self._is_proved else ("no key has been probed yet",)
+        self._others: list[Callable[[], str]] = []
+
+    @property
+    def is_ready(self) -> bool:
+        """Does nothing keep this replica from taking calls?"""
+        return self._is_proved and not any(other() for other in self._others)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why this replica is not ready, one sentence each."""
+        others = (other() for other in self._others)
+        return (*self._unproved, *filter(None, others))
+
+    def also_needs(self, reason: Callable[[], str]) -> None:
+        """Be ready only when this gives no reason either; it does not block."""
+        self._others.append(reason)
 
     async def probe_all(self) -> None:
         """Say at the start which keys work; nothing waits for it."""
@@ -109,7 +125,7 @@ class Boot:
 
     def on_probed(self, key: Key, probed: Probed) -> None:
         """Remember what was proved; a probe that proves nothing takes nothing back."""
-        if self.is_ready:
+        if self._is_proved:
             return
         name = (key.key_id, key.revision)
         seen = self._seen.get(name) or _Seen(self._clock.now())
@@ -119,7 +135,7 @@ class Boot:
 
     def on_tick(self, now: float) -> None:
         """Become ready when nothing keeps this replica from it."""
-        if self.is_ready:
+        if self._is_proved:
             return
         keys = [key for key in self._enabled() if self._is_required(key)]
         names = {(key.key_id, key.revision) for key in keys}
@@ -127,16 +143,16 @@ class Boot:
         for key in keys:
             if self._result(key, now) in {None, ProbeResult.INCONCLUSIVE}:
                 self._probing.look_at(key)
-        self.reasons = tuple(self._blocks(keys, now))
-        if not self.reasons:
+        self._unproved = tuple(self._blocks(keys, now))
+        if not self._unproved:
             self._become_ready(keys, now)
         elif not self._was_blocked and all(self._result(key, now) for key in keys):
             self._was_blocked = True
-            message = f"not ready: {'; '.join(self.reasons)}"
+            message = f"not ready: {'; '.join(self._unproved)}"
             self._journal.record("boot_blocked", "", now, message)
 
     def _become_ready(self, keys: Iterable[Key], now: float) -> None:
-        self.is_ready = True
+        self._is_proved = True
         unproved = [key for key in keys if self._result(key, now) is ProbeResult.INCONCLUSIVE]
         self._seen.clear()
         for provider in sorted({key.provider for key in unproved}):

@@ -177,6 +177,18 @@ class Choosing:
         unreadable = len(self._keyring.unreadable(look.target.provider, look.owner))
         return look.pool.states() | ({"unreadable": unreadable} if unreadable else {})
 
+    def stale_source(self, looks: Sequence[Look]) -> str:
+        """The stale source of system keys without which none of these looks found a key; "": none.
+
+        Where any other key is there, what speaks against it is the better answer.
+        """
+        target = looks[0].target
+        for look in looks:
+            if len(look.pool) or self._keyring.unreadable(target.provider, look.owner):
+                return ""
+        is_for_system = any(not look.owner for look in looks)
+        return self._keyring.stale_source(*target) if is_for_system else ""
+
     def blocks(self, look: Look) -> list[Block]:
         """Every reason at hand why this pool has nothing."""
         provider = look.target.provider

@@ -1,6 +1,6 @@
 """Changes of what is stored of a tenant: durable first, then in force, and never half told."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,10 +28,16 @@ class Committing:
         Raises StoreUnavailableError where the change was not made, ChangeUncertainError where that
         is not known. In every case decisions read the tenant anew.
         """
+        await self.commit_all({tenant}, change, is_made, what)
+
+    async def commit_all(
+        self, tenants: Collection[str], change: Awaitable[object], is_made: IsMade, what: str
+    ) -> None:
+        """The same for a change of several tenants."""
         try:
             await change
         except StoreUnavailableError as error:
-            self.tenants.doubt(tenant)  # it may yet be made
+            self.tenants.doubt(*tenants)  # it may yet be made
             if not await _find_out(is_made, what, str(error)):
                 raise
 

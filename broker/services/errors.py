@@ -126,7 +126,7 @@ class KeySourceOwnedError(ServiceError):
 
     def __init__(self, key_id: str, source: str) -> None:
         super().__init__(
-            f"key {key_id!r} is a system key: change it in its source, {source}",
+            f"key {key_id!r} is not kept by the broker: change it in its source, {source}",
             {"key_id": key_id, "source": source},
         )
 
@@ -168,13 +168,13 @@ class SealingKeyMissingError(ServiceError):
 
 
 class ImportTooLargeError(ServiceError):
-    """An import has more keys than one transaction takes."""
+    """An import has more than one transaction takes: more keys, or more bytes."""
 
     reason = "IMPORT_TOO_LARGE"
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, unit: str = "keys") -> None:
         super().__init__(
-            f"an import takes at most {limit} keys: import them in parts", {"limit": str(limit)}
+            f"an import takes at most {limit} {unit}: import in parts", {"limit": str(limit)}
         )
 
 

@@ -137,11 +137,16 @@ class Explain:
         for owner in self.routing.owners(request.tenant, target.provider)[len(looks) :]:
             further = self.choosing.look(target, principal, request, looks[0].now, owner)
             keys += self._explain_keys(_at_a_copy(further))
-        answer = answer or self.routing.denial(looks)
+        answer = answer or self._denial(looks)
         policy = policy_in_words(self.routing.policy(request.tenant, target.provider))
         denial = answer if isinstance(answer, Denial) else None
         explained.append(UpstreamExplanation(target, policy, tuple(keys[:MAX_KEYS]), denial))
         return answer
+
+    def _denial(self, looks: list[Look]) -> Denial:
+        """Why none of the looks has a key; where acquiring raises an error, in its words."""
+        denial, stale = self.routing.denial(looks), self.routing.stale(looks)
+        return replace(denial, message=stale.message) if stale else denial
 
     def _answer(self, look: Look) -> WouldGrant | Denial | None:
         """What this pool alone would answer; None where it has nothing."""

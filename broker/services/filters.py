@@ -97,7 +97,8 @@ class Filters:
         is_barred = key.key_id in look.excluded or endpoint.block is not None or not key.secret
         if is_barred or not candidate.provider_model or candidate.parked is not None:
             return False
-        if self.marks.disabled_upstream(*look.target):
+        is_stale = self.keyring.is_stale(key.key_id)
+        if is_stale or self.marks.disabled_upstream(*look.target):
             return False
         admission = self.choosing.judge(look, candidate)
         return admission.block is None and self.foresee(look, candidate, admission) is None
@@ -141,6 +142,9 @@ class Filters:
             for what, mark in marks.items()
             if mark is not None
         ]
+        if self.keyring.is_stale(key.key_id):
+            source = self.keyring.source_of(key.key_id)
+            told.append(f"its source, {source}, has not confirmed it for too long")
         if not key.secret:
             told.append("its stored secret cannot be opened: rotate or delete the key")
         return FilterAnswer(Filter.ENABLED, "; ".join(told) or "enabled", admits=not told)

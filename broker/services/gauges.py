@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
+from broker.core.key import Key
 from broker.core.words import Provenance
 from broker.ports.clock import Clock
 from broker.ports.gauges import StatusGauges
@@ -10,7 +12,17 @@ from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.marks import Marks
 from broker.services.refreshing import Refreshing
+from broker.services.source_reading import SourceReading
 from broker.services.standing import KeyState, Standings
+
+
+class SourceState(StrEnum):
+    """How a source of keys is, from the best to the worst."""
+
+    READ = "read"
+    FAULTY = "faulty"
+    COPY = "copy"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,25 @@ class Gauges:
                 for reading in readings
                 if reading.read_at is not None
             },
+            all_source_states=tuple(SourceState),
+            source_states={
+                reading.source: self._source_state(reading, now) for reading in readings
+            },
+            stale_keys=self._stale_keys(system),
         )
+
+    def _source_state(self, reading: SourceReading, now: float) -> SourceState:
+        if self.refreshing.staleness.is_stale(reading, now):
+            return SourceState.STALE
+        if reading.is_from_copy:
+            return SourceState.COPY
+        return SourceState.FAULTY if reading.refreshed.faults else SourceState.READ
+
+    def _stale_keys(self, keys: Iterable[Key]) -> Mapping[str, int]:
+        counts = dict.fromkeys(self.keyring.used_providers, 0)
+        for key in keys:
+            counts[key.provider] += self.keyring.is_stale(key.key_id)
+        return counts
 
     def _pool_keys(
         self, states: Iterable[tuple[tuple[str, str], KeyState]]

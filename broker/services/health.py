@@ -21,11 +21,11 @@ from broker.core.fold import Change, answer_evidence, fold
 from broker.core.health import Health
 from broker.core.replica import Logged
 from broker.core.scope import Scope, key_scope
-from broker.core.snapshot import restore, restored_changes
 from broker.core.words import Family, ProbeResult, State
 from broker.ports.clock import Clock
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.fact_log import FactLog
+from broker.services.log_following import LogFollowing
 from broker.services.provider_health import ProviderHealth
 from broker.services.snapshots import ProviderSnapshots
 
@@ -80,7 +80,10 @@ class HealthBook:
         self.replica = replica
         self._is_known_model = is_known_model
         self._listeners: list[Listener] = []
-        self._stops: list[Callable[[], None]] = []
+        self._followings = [
+            LogFollowing(name, health, log, clock, self._deliver, self._tell_view)
+            for name, health in self._providers.items()
+        ]
         self._appends: dict[str, asyncio.Task[None]] = {}
 
     async def follow(self) -> None:
@@ -88,14 +91,8 @@ class HealthBook:
 
         Raises StoreUnavailableError and StoreUnusableError.
         """
-        for name, health in self._providers.items():
-            snapshot = await self._log.snapshot(name)
-            if snapshot is not None:
-                health.replica = restore(snapshot)
-                health.snapshots.began_with(snapshot)
-                self._tell_view(name, restored_changes(snapshot), self._clock.now())
-            stop = await self._log.follow(name, health.replica.position, self._deliver)
-            self._stops.append(stop)
+        for following in self._followings:
+            await following.begin()
 
     async def close(self) -> None:
         """Log what waits, stop following, and leave a snapshot of each provider."""
@@ -104,8 +101,8 @@ class HealthBook:
             await asyncio.wait(self._appends.values(), timeout=CLOSE_WAIT_S)
         if self.pending_facts:
             log.error("facts_lost", facts=self.pending_facts)
-        for stop in self._stops:
-            stop()
+        for following in self._followings:
+            following.close()
         known = self._providers.values()
         await asyncio.gather(*(health.snapshots.close(health.replica) for health in known))
 
@@ -181,7 +178,9 @@ class HealthBook:
         return [change for fact in facts for change in self._fold_own(fact)]
 
     def append_pending(self) -> None:
-        """Try again to log what the log has refused."""
+        """Try again to log what the log has refused, and to follow it where it left us behind."""
+        for following in self._followings:
+            following.catch_up()
         for health in self._providers.values():
             for pending in health.replica.pending:
                 if pending.fact.fact_id not in self._appends:

@@ -12,6 +12,7 @@ from broker.core.incident import IN_USE_S, TOGETHER_S, is_over
 from broker.core.key import Key
 from broker.core.replica import Logged
 from broker.core.words import Family, Provenance, State
+from broker.services.elsewhere import is_objection
 from broker.services.health import HealthBook
 from broker.services.keyring import Keyring
 from broker.services.marks import Marks
@@ -40,7 +41,7 @@ class Incidents:
 
     def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
         """Open an incident when half of the keys in use turned bad, end it when they healed."""
-        if not own:
+        if not own or is_objection(logged.fact):
             return
         for change in changes:
             if change.family is not Family.CREDENTIAL:

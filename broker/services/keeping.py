@@ -52,7 +52,8 @@ class Keeping:
 
     A change that has begun is finished, also when the operator who asked for it goes away. Every
     method raises StoreUnavailable- and ChangeUncertainError, and KeySourceOwnedError for a system
-    key; those that take a secret, or move one to another base_url, also SealClosedError.
+    key and for one of another system's table; those that take a secret, or move one to another
+    base_url, also SealClosedError.
     """
 
     keyring: Keyring
@@ -174,9 +175,8 @@ class Keeping:
                 await self.committing.commit(key.tenant, add(), is_made, "the key was rotated")
             except DuplicateSecretError as error:
                 raise KeyDuplicateError(key_id, error.key_id) from None
-            await self.tenants.reload(key.tenant)
             self._tell("key_rotated", key, principal, revision=revision.revision)
-            self.rotating.noticed(key_id)
+            await self.tenants.reload(key.tenant)  # has the new secret proved
         others = (known for known in key.revisions if known.revision != revision.revision)
         return replace(key, revisions=(revision, *others), updated_at=revision.created_at)
 
@@ -204,6 +204,8 @@ class Keeping:
         key = await self.store.key(key_id)
         if key is None:
             raise KeyUnknownError(key_id)
+        if key.source:
+            raise KeySourceOwnedError(key_id, key.source)
         return key
 
     def _tell(self, kind: str, key: StoredKey, principal: str, **attributes: str) -> None:

@@ -38,6 +38,7 @@ class Keyring:
         self._by_place: dict[tuple[str, str], dict[str, Key]] = {}
         self._used = {name for name, provider in providers.items() if provider.is_named}
         self._unreadable: dict[str, Mapping[str, Collection[str]]] = {}
+        self._stale: frozenset[str] = frozenset()
 
     def provider(self, name: str) -> Provider:
         """A provider by name; raises ProviderUnknownError."""
@@ -73,16 +74,20 @@ class Keyring:
         return self.revision(key_id, revision) is not None
 
     def leased(self, key_id: str) -> list[str]:
-        """The revisions of a key that leases may be out on: the one in use and those that drain."""
+        """The revisions of a key that leases may be out on: the one in use and older ones."""
         held = self._held.get(key_id)
         if held is None:
             return []
-        return [rev.name for rev in held.revisions if rev.is_draining or rev.name == held.in_use]
+        return [
+            revision.name
+            for revision in held.revisions
+            if revision.is_draining or revision.is_previous or revision.name == held.in_use
+        ]
 
     def leases(self, key: Key) -> bool:
         """Is this the very revision, and are these the settings, that leases are granted on?"""
         held = self._held.get(key.key_id)
-        return held is not None and held.key == key
+        return held is not None and held.key == key and key.key_id not in self._stale
 
     def source_of(self, key_id: str) -> str:
         """The name of the source that a key came from; "" for tenants' keys."""
@@ -156,18 +161,41 @@ class Keyring:
             else:
                 others[key_id] = name, self._held[key_id].newest
         before = [held.newest for held in given.values()]
-        refreshed = compared(given, believed(source, snapshot, before, others))
+        reading = believed(source, snapshot, before, others)
+        refreshed = compared(given, reading)
         for held in refreshed.gone:
             del self._source_of[held.key.key_id]
             self._let_go(held.key.key_id)
         for key in refreshed.added:
-            self._put(HeldKey.loaded([Revision(key)]))
+            older = reading.previous.get(key.key_id)
+            fallback = [Revision(older, is_previous=True)] if older else []
+            self._put(HeldKey.loaded([Revision(key), *fallback]))
             self._source_of[key.key_id] = source
         for _, key in refreshed.changed:
             self._put(given[key.key_id].declaring(key))
         for provider in {key.provider for key in (*before, *refreshed.added)}:
             self.models.configure(provider, self.keys(provider))
         return refreshed
+
+    def withhold(self, key_ids: frozenset[str]) -> None:
+        """Lease these system keys no more, since they are stale, and all others again."""
+        for key_id in key_ids ^ self._stale:
+            key = self.find(key_id)
+            if key is not None:
+                self._pools.forget(key.owner, key.provider)
+        self._stale = key_ids
+
+    def is_stale(self, key_id: str) -> bool:
+        """Is this a system key that its source has not confirmed for too long?"""
+        return key_id in self._stale
+
+    def stale_source(self, provider: str, model: str) -> str:
+        """The source of a stale system key that would serve a model of the provider; "": none."""
+        for key_id in sorted(self._stale):
+            key = self.find(key_id)
+            if key is not None and key.provider == provider and key.provider_model(model):
+                return self.source_of(key_id)
+        return ""
 
     def take(self, held: HeldKey) -> None:
         """Hold a key as it is given: a tenant's that was loaded or changed, or a revision more."""
@@ -220,7 +248,7 @@ class Keyring:
         self._held[key.key_id] = held
         if before is not None and before.key == key:
             return
-        if before is not None and before.key.provider != key.provider:
+        if before is not None and _place(before.key) != _place(key):
             self._displace(before.key)
         self._by_place.setdefault((key.owner, key.provider), {})[key.key_id] = key
         self._used.add(key.provider)
@@ -260,6 +288,10 @@ class Keyring:
     def _candidates(self, keys: Iterable[Key], provider: str, model: str) -> Iterator[Candidate]:
         for key in keys:
             provider_model = key.provider_model(model)
-            if provider_model is not None:
+            if provider_model is not None and key.key_id not in self._stale:
                 upstream = Upstream(provider, key.base_url, model)
                 yield Candidate(key, upstream, provider_model, self.load(key.key_id))
+
+
+def _place(key: Key) -> tuple[str, str]:
+    return key.owner, key.provider

@@ -3,12 +3,18 @@
 from dataclasses import dataclass
 
 from broker.core.key import Key
+from broker.core.policy import DAY_S
 from broker.core.revisions import Revision
 from broker.core.sealed import Binding
 from broker.core.secret import Secret
 from broker.core.words import Provenance
 from broker.ports.clock import Clock
-from broker.ports.errors import SealBrokenError, SealClosedError, StoreUnavailableError
+from broker.ports.errors import (
+    SealBrokenError,
+    SealClosedError,
+    SealUnavailableError,
+    StoreUnavailableError,
+)
 from broker.ports.last_good import LastGood, LastGoodStore
 from broker.ports.sealer import Sealer
 from broker.services.journal import Journal
@@ -19,6 +25,10 @@ REFRESH_S = 3600.0
 
 FORGET_AFTER_S = 10.0
 """A key must be gone from its source for this long: an edit may take it out and put it back."""
+
+SHARED_FORGET_S = 7 * DAY_S
+"""In a database that others share, what this broker does not know may be theirs: it is nobody's
+when it was not written anew for this long before the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +41,26 @@ class LastGoods:
     """Keeps them and brings them back; what fails is tried again, and harms nobody meanwhile."""
 
     def __init__(
-        self, store: LastGoodStore, sealer: Sealer, keyring: Keyring, journal: Journal, clock: Clock
+        self,
+        store: LastGoodStore,
+        sealer: Sealer,
+        keyring: Keyring,
+        journal: Journal,
+        clock: Clock,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._store = store
         self._sealer = sealer
         self._keyring = keyring
         self._journal = journal
         self._clock = clock
+        self._is_shared = is_shared
         self.was_read = False
         self._waiting: dict[str, LastGood] = {}
         self._kept: dict[str, _Kept] = {}
         self._old: dict[str, str] = {}
+        self._own: set[str] = set()
         self._due: dict[str, tuple[Key, float]] = {}
         self._unnamed: dict[str, float] = {}
         self._told = ""
@@ -62,6 +81,12 @@ class LastGoods:
         if kept is None or kept.revision != key.revision or at - kept.authenticated_at >= REFRESH_S:
             self._due[key.key_id] = key, at
 
+    def note_dropped(self, key_id: str) -> None:
+        """What was kept of a key is gone from the store: what works next is kept anew."""
+        for names in (self._kept, self._waiting, self._old):
+            names.pop(key_id, None)
+        self._own.discard(key_id)
+
     async def restore(self) -> list[str]:
         """Put what worked last beside what is declared now; the ids of the keys that got it.
 
@@ -72,7 +97,8 @@ class LastGoods:
             if self._sealer.fault:
                 self._tell(self._sealer.fault)
                 break
-            if await self._restore(self._waiting.pop(key_id)):
+            last = self._waiting.pop(key_id, None)
+            if last is not None and await self._restore(last):
                 restored.append(key_id)
         return restored
 
@@ -91,6 +117,7 @@ class LastGoods:
             for key_id in self._long_unnamed(is_complete=is_complete):
                 await self._store.remove(key_id)
                 self._kept.pop(key_id, None)
+                self._own.discard(key_id)
                 self._waiting.pop(key_id, None)
         except (StoreUnavailableError, SealClosedError) as error:
             self._tell(str(error))
@@ -106,11 +133,13 @@ class LastGoods:
         except StoreUnavailableError as error:
             self._tell(str(error))
             return
-        self.was_read = True
+        self.was_read, now = True, self._clock.now()
         for last in found:
             self._kept[last.key_id] = _Kept(last.revision, last.authenticated_at)
             self._old[last.key_id] = last.revision
             self._waiting[last.key_id] = last
+            if not self._is_shared or now - last.authenticated_at >= SHARED_FORGET_S:
+                self._own.add(last.key_id)
 
     async def _restore(self, last: LastGood) -> bool:
         """Let a key fall back on what worked last; False where it need not, or cannot."""
@@ -129,8 +158,9 @@ class LastGoods:
             same = (revision for revision in held.revisions if revision.key.secret == secret)
             known = next(same, None)
         if known is not None:
-            self._keyring.note_probed(known.key, authenticated_at=last.authenticated_at)
-            return False
+            recalled = held.recalling(known.name, last.authenticated_at)
+            self._keyring.take(recalled)
+            return known.name != held.newest.revision
         if secret is None or any(revision.is_proven for revision in held.revisions):
             return False
         key = _older(held.newest, last.revision, secret)
@@ -141,8 +171,9 @@ class LastGoods:
         binding = Binding("", last.provider, last.key_id, last.revision)
         try:
             return await self._sealer.open(last.sealed, binding)
-        except SealClosedError as error:
+        except (SealClosedError, SealUnavailableError) as error:
             self._tell(str(error))
+            self._waiting[last.key_id] = last
         except SealBrokenError:
             message = (
                 f"{last.key_id}: its last good secret does not open and is not used;"
@@ -158,14 +189,15 @@ class LastGoods:
             sealed = await self._sealer.seal(key.secret, binding)
             await self._store.put(LastGood(key.key_id, key.provider, key.revision, sealed, at))
             self._kept[key.key_id] = _Kept(key.revision, at)
+            (self._own.discard if self._is_shared else self._own.add)(key.key_id)
         if self._due.get(key.key_id) == (key, at):
             del self._due[key.key_id]
 
     def _long_unnamed(self, *, is_complete: bool) -> list[str]:
-        """The keys that no source has named for a while."""
-        gone = {key_id for key_id in self._kept if self._keyring.find(key_id) is None}
-        if not is_complete:
-            gone = set()
+        """The keys, none of which can be another broker's, that no source has named for a while."""
+        gone = set[str]()
+        if is_complete:
+            gone = {key_id for key_id in self._own if self._keyring.find(key_id) is None}
         now = self._clock.now()
         self._unnamed = {key_id: self._unnamed.get(key_id, now) for key_id in gone}
         return [key_id for key_id, at in self._unnamed.items() if now - at >= FORGET_AFTER_S]

@@ -21,6 +21,7 @@ from broker.services.errors import (
     KeyUnusableError,
     LeaseEndedError,
     LeaseExpiredError,
+    SourceStaleError,
 )
 from broker.services.granting import Granting
 from broker.services.health import HealthBook
@@ -79,7 +80,8 @@ class Leasing:
         """A lease on the first upstream that has a key, or why there is none.
 
         Raises ProviderUnknownError for an unknown provider of the target or a fallback, and
-        TenantForbiddenError; StoreUnavailableError where the tenant must be read and cannot be.
+        TenantForbiddenError; StoreUnavailableError where the tenant must be read and cannot be;
+        SourceStaleError where the keys that would serve the target are stale, and no fallback does.
         """
         principal.check_tenant(request.tenant)
         targets = (request.target, *request.fallbacks)
@@ -101,7 +103,7 @@ class Leasing:
         targets: tuple[Target, ...],
         began: float,
     ) -> Grant | Denial:
-        first: Denial | None = None
+        first: Denial | SourceStaleError | None = None
         for target in targets:
             answer = await self._acquire_at(principal, request, target)
             if isinstance(answer, Grant):
@@ -110,6 +112,8 @@ class Leasing:
                 return answer
             first = first or answer
         assert first is not None  # noqa: S101 - there is always a target
+        if isinstance(first, SourceStaleError):
+            raise first
         now = self.clock.now()
         found = self.alternatives.of(targets, principal.name, request.tenant, now)
         return self._denied(principal, request, first.offering(found), began)
@@ -189,7 +193,8 @@ class Leasing:
 
     async def _acquire_at(
         self, principal: Principal, request: AcquireRequest, target: Target
-    ) -> Grant | Denial:
+    ) -> Grant | Denial | SourceStaleError:
+        """What one upstream answers; an error is raised only when no fallback serves either."""
         chain_id = ChainId(principal.name, request.tenant, request.request_id)
         chain = self.upstreams.chains.find(chain_id, self.clock.now())
         looks: list[Look] = []
@@ -202,7 +207,7 @@ class Leasing:
                 return answer
         for look in looks:
             self._note_wanted(look)
-        return self.routing.denial(looks)
+        return self.routing.stale(looks) or self.routing.denial(looks)
 
     async def _may_keep(self, look: Look, grant: Grant) -> bool:
         """Does the policy still allow it: it may have been changed while a claim was under way."""

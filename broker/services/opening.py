@@ -1,14 +1,15 @@
 """From keys as they are stored to keys that can be leased: their secrets opened."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from broker.core.key import Key
 from broker.core.revisions import HeldKey, Revision
-from broker.core.sealed import Binding
+from broker.core.sealed import Binding, SealedSecret
 from broker.core.secret import Secret
 from broker.core.words import Provenance
 from broker.ports.clock import Clock
-from broker.ports.errors import SealBrokenError, SealClosedError
+from broker.ports.errors import SealBrokenError, SealClosedError, SealKeyMissingError
 from broker.ports.key_store import StoredKey, StoredRevision
 from broker.ports.sealer import Sealer
 from broker.services.journal import Journal
@@ -20,11 +21,15 @@ MAX_TOLD = 10_000
 class Opening:
     """Opens what the sealer sealed; what does not open is told once and left out."""
 
-    def __init__(self, sealer: Sealer, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self, sealer: Sealer, journal: Journal, clock: Clock, vault: Sealer | None = None
+    ) -> None:
+        """`vault` opens what comes from another system, which it sealed in memory."""
         self._sealer = sealer
+        self._vault = vault or sealer
         self._journal = journal
         self._clock = clock
-        self._told: set[tuple[str, str, bytes]] = set()
+        self._told: set[tuple[str, str, str, bytes]] = set()
 
     async def read(self, stored: StoredKey) -> HeldKey | None:
         """A stored key with all its revisions that open, or None when none does."""
@@ -40,32 +45,61 @@ class Opening:
         return HeldKey.loaded(revisions) if revisions else None
 
     async def open(self, stored: StoredKey, revision: StoredRevision) -> Secret | None:
-        """The secret of one revision, or None where it does not open."""
+        """The secret of one revision, or None where it does not open.
+
+        Raises SealUnavailableError where that is not known.
+        """
+        binding = binding_of(stored, revision)
+        if stored.source:
+            with suppress(SealBrokenError):  # told by the source itself
+                return await self._vault.open(revision.sealed, binding)
+            return None
         try:
-            return await self._sealer.open(revision.sealed, binding_of(stored, revision))
+            return await self._sealer.open(revision.sealed, binding)
         except SealClosedError:
             return None  # told by the sealer's fault, once for all keys
-        except SealBrokenError:
-            self._tell(stored, revision)
+        except SealBrokenError as error:
+            self.tell(binding, revision.sealed, error)
             return None
 
-    def _tell(self, stored: StoredKey, revision: StoredRevision) -> None:
-        name = (stored.key_id, revision.revision, revision.sealed.ciphertext[-16:])
+    def tell(self, place: Binding, sealed: SealedSecret, error: SealBrokenError) -> None:
+        """Tell once that a secret does not open, a system key's last good one or a tenant's."""
+        is_missing = isinstance(error, SealKeyMissingError)
+        why = sealed.sealed_by if is_missing else ""
+        name = (place.key_id, place.revision, why, sealed.ciphertext[-16:])
         if name in self._told:
             return
         if len(self._told) >= MAX_TOLD:
             self._told.clear()
         self._told.add(name)
-        # Its endpoint is sealed with it: another secret must not go where this one would not.
-        look = "check its base_url, then " if stored.settings.base_url else ""
+        attributes = {"revision": place.revision}
+        if place.tenant:
+            attributes["tenant"] = place.tenant
         self._journal.record(
-            "key_unreadable",
-            stored.provider,
+            "key_unreadable" if place.tenant else "last_good_unreadable",
+            place.provider,
             self._clock.now(),
-            f"{stored.key_id}: its sealed secret does not open; {look}rotate or delete the key",
-            key_id=stored.key_id,
-            attributes={"revision": revision.revision, "tenant": stored.tenant},
+            f"{place.key_id}: {_MISSING if is_missing else _broken(place)}",
+            key_id=place.key_id,
+            attributes=attributes,
         )
+
+
+_MISSING = (
+    "its sealing key is not at hand, so its sealed secret does not open; 'keybroker seal status'"
+    " tells which to put back"
+)
+
+
+def _broken(place: Binding) -> str:
+    if not place.tenant:
+        return (
+            "its last good secret does not open and is not used; the next one that works takes its"
+            " place"
+        )
+    # Its endpoint is sealed with it: another secret must not go where this one would not.
+    look = "check its base_url, then " if place.base_url else ""
+    return f"its sealed secret does not open; {look}rotate or delete the key"
 
 
 def binding_of(stored: StoredKey, revision: StoredRevision) -> Binding:

@@ -54,5 +54,7 @@ def _either(words: Iterable[str]) -> str:
 def _set_by(policy: TenantPolicy) -> str:
     if not policy.set_by:
         return "the default, which nobody has changed"
+    if not policy.set_at:
+        return f"since it has keys in {policy.set_by}"
     at = datetime.fromtimestamp(policy.set_at, UTC).isoformat(timespec="seconds")
     return f"set by {policy.set_by} at {at}"

@@ -7,7 +7,7 @@ from broker.core.key import is_system_id
 from broker.core.scope import Scope, upstream_scope
 from broker.services.keyring import Keyring
 from broker.services.principal import Principal
-from broker.services.status import BrokerStatus, IncidentStatus
+from broker.services.status import BrokerStatus, IncidentStatus, SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Privacy:
             circuits=circuits,
             circuit_count=len(circuits),
             incidents=tuple(_incidents(eyes, status)),
+            sources=tuple(map(_nameless, status.sources)),
             upstreams=tuple(
                 shown for shown in status.upstreams if eyes.see(upstream_scope(shown.upstream))
             ),
@@ -78,6 +79,13 @@ class _Eyes:
                 key.base_url for key in keys if not key.owner or self._principal.serves(key.owner)
             )
         return self._endpoints[provider]
+
+
+def _nameless(source: SourceStatus) -> SourceStatus:
+    """A source whose faults name no tenants."""
+    if not source.is_of_tenants or not source.faults:
+        return source
+    return replace(source, faults=("it, or what tenants have there, cannot all be used",))
 
 
 def _incidents(eyes: _Eyes, status: BrokerStatus) -> Iterator[IncidentStatus]:

@@ -93,6 +93,11 @@ class Probing:
         if len(self._wanted) > MAX_WANTED:
             del self._wanted[next(iter(self._wanted))]
 
+    def proves(self, key: Key) -> bool:
+        """Would a probe of the key be made, and could it prove anything?"""
+        is_probeable = self._keyring.provider(key.provider).is_probeable
+        return is_probeable and not self._marks.disabled_key(key.key_id)
+
     def found(self, key: Key) -> Found | None:
         """What a probe of the last minute proved about this revision, and nothing contradicts."""
         found = self._memory.found((key.key_id, key.revision), self._clock.now())

@@ -1,7 +1,7 @@
 """What a source gave, what of it is believed, and what that changes."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.core.key import Key
 from broker.core.revisions import HeldKey
@@ -12,11 +12,22 @@ MAX_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Believed:
+    """What of a reading is believed: the source's keys, `kept` among them, with their fallbacks."""
+
+    keys: tuple[Key, ...]
+    faults: tuple[SourceFault, ...]
+    kept: tuple[Key, ...] = ()
+    previous: Mapping[str, Key] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Refreshed:
     """What a new reading of a source changed.
 
     `changed` are pairs of what the source gave before and gives now. `dropped` are new secrets that
-    were replaced before they came into use: they are known no more.
+    were replaced before they came into use: they are known no more. `kept` are the keys that the
+    source did not give and that stay, since it was faulty.
     """
 
     added: tuple[Key, ...] = ()
@@ -24,6 +35,7 @@ class Refreshed:
     gone: tuple[HeldKey, ...] = ()
     faults: tuple[SourceFault, ...] = ()
     dropped: tuple[Key, ...] = ()
+    kept: tuple[Key, ...] = ()
 
     @property
     def removed(self) -> tuple[Key, ...]:
@@ -36,12 +48,13 @@ def believed(
     snapshot: SourceSnapshot,
     given: Iterable[Key],
     others: Mapping[str, tuple[str, Key]],
-) -> SourceSnapshot:
+) -> Believed:
     """A reading without what other sources give already, and with what it must not take away.
 
     `given` is what the source gave before; `others` are the keys of other sources by id, with their
     sources. A reading with faults takes nothing away: nobody can tell what was meant. One that was
-    there all along, in the process environment, does not count.
+    there all along, in the process environment, does not count. A previous secret that another key
+    has now is no fallback.
     """
     holders = {(key.provider, key.secret): (name, key) for name, key in others.values()}
     keys, faults = [], list(snapshot.faults)
@@ -57,12 +70,21 @@ def believed(
     kept = [] if all(fault.is_lasting for fault in faults) else list(_lost(keys, given))
     if kept:
         faults.append(SourceFault(source, f"{_named(kept)} as before, until every fault is mended"))
-    return SourceSnapshot((*keys, *kept), tuple(faults))
+    previous = {}
+    if snapshot.previous:
+        taken = {(key.provider, key.secret) for key in keys} | holders.keys()
+        ids = {key.key_id for key in keys}
+        previous = {
+            key.key_id: key
+            for key in snapshot.previous
+            if key.key_id in ids and (key.provider, key.secret) not in taken
+        }
+    return Believed((*keys, *kept), tuple(faults), tuple(kept), previous)
 
 
-def compared(given: Mapping[str, HeldKey], snapshot: SourceSnapshot) -> Refreshed:
+def compared(given: Mapping[str, HeldKey], reading: Believed) -> Refreshed:
     """What a reading that is believed changes of what the source gave before."""
-    new = {key.key_id: key for key in snapshot.keys}
+    new = {key.key_id: key for key in reading.keys}
     changed = [
         (held, new[key_id])
         for key_id, held in given.items()
@@ -72,8 +94,9 @@ def compared(given: Mapping[str, HeldKey], snapshot: SourceSnapshot) -> Refreshe
         added=tuple(key for key_id, key in new.items() if key_id not in given),
         changed=tuple((held.newest, key) for held, key in changed),
         gone=tuple(held for key_id, held in given.items() if key_id not in new),
-        faults=snapshot.faults,
+        faults=reading.faults,
         dropped=tuple(dropped for held, key in changed for dropped in _superseded(held, key)),
+        kept=reading.kept,
     )
 
 

@@ -1,144 +1,245 @@
-"""Reading key sources anew: what changed takes effect at once, what is gone leaves no trace."""
+"""Reading key sources anew, each in its own time: a slow one holds up nobody.
+
+Local files are read every second. A remote source is read every `poll_s`, every second while one of
+its keys is quarantined or another replica leases a revision that it has not given here yet, and
+sooner than due after it failed.
+"""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
-from broker.core.key import Key
-from broker.core.revisions import HeldKey
-from broker.ports.clock import Clock
+from broker.core.policy import DAY_S
 from broker.ports.errors import SourceUnavailableError
-from broker.ports.key_source import KeySource, SourceFault
-from broker.services.journal import Journal
-from broker.services.keyring import Keyring
+from broker.ports.key_source import KeySource, SourceFault, SourceSnapshot
+from broker.ports.source_copies import SourceCopy
 from broker.services.orphans import Orphans
 from broker.services.readings import Refreshed
-from broker.services.retirement import RETIRE_AFTER_S
 from broker.services.rotating import Rotating
-from broker.services.watching import Watching
+from broker.services.source_changes import SourceChanges
+from broker.services.source_copying import SourceCopying
+from broker.services.source_flights import Loaded, SourceFlight
+from broker.services.source_reading import SourceReading
+from broker.services.spans import in_words
+from broker.services.staleness import Staleness
 
-MAX_TOLD = 20
-"""Faults of one reading that become events; status shows them all."""
+START_S = 5.0
+"""How long a start waits for a remote source before it looks whether there is a copy of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class SourceReading:
-    """How one source's last reading went; `read_at` is the last good one, in epoch seconds."""
+class SourceRules:
+    """What settings say of sources, in seconds."""
 
-    source: str
-    read_at: float | None
-    refreshed: Refreshed
+    poll_s: float = 60.0
+    max_stale_s: float = DAY_S
 
 
 class Refreshing:
-    """Reads the sources; what cannot be read stays as it was."""
+    """Reads the sources; what cannot be read stays as it was, as long as that can be believed."""
 
     def __init__(
         self,
         sources: Sequence[KeySource],
-        keyring: Keyring,
-        watching: Watching,
+        poll_s: float,
         rotating: Rotating,
+        changes: SourceChanges,
+        staleness: Staleness,
+        copying: SourceCopying,
         orphans: Orphans,
-        journal: Journal,
-        clock: Clock,
+        random: Random,
     ) -> None:
-        self._sources = sources
-        self._keyring = keyring
-        self._watching = watching
+        self._keyring = rotating.keyring
+        self._clock = clock = rotating.clock
         self._rotating = rotating
+        self._changes = changes
+        self._copying = copying
         self._orphans = orphans
-        self._journal = journal
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        self._gone: dict[str, tuple[HeldKey, float]] = {}
+        self._flights = {
+            source.name: SourceFlight(
+                source, self._take, clock, random, poll_s if source.is_remote else 0.0
+            )
+            for source in sources
+        }
+        self._taken: dict[str, tuple[SourceSnapshot, int]] = {}
+        self._change_count = 0
+        self.staleness = staleness
         self.readings: dict[str, SourceReading] = {}
 
     async def refresh(self) -> list[SourceReading]:
-        """Read every source once, one refresh at a time; faults are in the readings.
+        """Read every source now; faults are in the readings.
 
-        The first one also brings back what worked last, before anything is leased.
+        The first one takes what they give in their order, waits for copies of those that cannot be
+        read, and brings back what worked last, before anything is leased.
         """
-        async with self._lock:
-            readings = [await self._read(source) for source in self._sources]
-            await self._retire_gone()
-            has_faults = any(reading.refreshed.faults for reading in readings)
-            await self._rotating.keep(is_complete=not has_faults)
-            if not has_faults and not self._gone:
-                await self._orphans.retire(self._clock.now())
-            return readings
-
-    async def _read(self, source: KeySource) -> SourceReading:
-        last = self.readings.get(source.name)
-        try:
-            snapshot = await source.load()
-        except SourceUnavailableError as error:
-            nothing = Refreshed(faults=(SourceFault(source.name, str(error)),))
-            reading = SourceReading(source.name, last.read_at if last else None, nothing)
+        if not self.readings:
+            await self._begin()
         else:
-            refreshed = self._keyring.replace(source.name, snapshot)
-            reading = SourceReading(source.name, self._clock.now(), refreshed)
-            await self._follow_up(source.name, refreshed, is_first=last is None)
-        self._tell_faults(reading, last)
+            tasks = [flight.again() for flight in self._flights.values()]
+            if tasks:
+                await asyncio.wait(tasks)
+        await self._keep()
+        return [self.readings[name] for name in self._flights if name in self.readings]
+
+    async def on_tick(self) -> None:
+        """Read what is due; of remote sources it waits for none."""
+        now, urgent = self._clock.now(), self._urgent()
+        local = []
+        for name, flight in self._flights.items():
+            reading = self.readings.get(name)
+            has_failed = reading is None or not reading.is_good
+            if flight.is_due(now, is_urgent=name in urgent, has_failed=has_failed):
+                task = flight.begin()
+                if not flight.source.is_remote:
+                    local.append(task)
+        if local:
+            await asyncio.wait(local)
+        await self._keep()
+
+    def read_soon(self, source: str) -> None:
+        """Read a source at once, because there is more to know than it said last."""
+        flight = self._flights.get(source)
+        if flight is not None:
+            _ = flight.again()
+
+    async def close(self) -> None:
+        """Read no more."""
+        await asyncio.gather(*(flight.close() for flight in self._flights.values()))
+        await self._copying.close()
+
+    async def _begin(self) -> None:
+        loads = {name: asyncio.create_task(flight.load()) for name, flight in self._flights.items()}
+        late = asyncio.ensure_future(self._clock.sleep(START_S))
+        try:
+            for name, load in loads.items():
+                flight = self._flights[name]
+                if flight.source.is_remote:
+                    await asyncio.wait({load, late}, return_when=asyncio.FIRST_COMPLETED)
+                    await self._begin_remote(flight, load)
+                else:
+                    self._take(flight.source, await load)
+        except BaseException:
+            for load in loads.values():
+                load.cancel()
+            raise
+        finally:
+            late.cancel()
+
+    async def _begin_remote(self, flight: SourceFlight, load: asyncio.Task[Loaded]) -> None:
+        """Take what a remote source gives at the start, and from its copy what it does not."""
+        name = flight.source.name
+        if not load.done():
+            copy = await self._copying.find(name)
+            if copy is not None and not load.done():
+                cause = f"has not answered for {in_words(START_S)}"
+                self._take_copy(name, copy, copy.snapshot, cause)
+                flight.carry_on(load)
+                return
+        loaded = await load
+        if isinstance(loaded, SourceUnavailableError):
+            copy = await self._copying.find(name)
+            if copy is not None:
+                self._take_copy(name, copy, copy.snapshot, str(loaded))
+                return
+        elif loaded.faults:
+            copy = await self._copying.find(name)
+            if copy is not None:  # of what it did not give nobody can tell what was meant
+                given = {key.key_id for key in loaded.keys}
+                keys = tuple(key for key in copy.snapshot.keys if key.key_id not in given)
+                self._take_copy(name, copy, SourceSnapshot(keys), "")
+        self._take(flight.source, loaded)
+
+    def _take(self, source: KeySource, loaded: Loaded) -> None:
+        """Believe what a source gave; waits for nothing."""
+        last = self.readings.get(source.name)
+        if isinstance(loaded, SourceUnavailableError):
+            fault = SourceFault(source.name, str(loaded))
+            reading = SourceReading(
+                source=source.name,
+                read_at=last.read_at if last else None,
+                refreshed=Refreshed(faults=(fault,)),
+                is_from_copy=last is not None and last.is_from_copy,
+                unconfirmed=last.unconfirmed if last else {},
+                is_current=False,
+            )
+        else:
+            reading = self._believe(source, loaded, last)
+        self._changes.tell_faults(reading, last)
         self.readings[source.name] = reading
-        return reading
 
-    async def _follow_up(self, source: str, refreshed: Refreshed, *, is_first: bool) -> None:
-        """Have new secrets proved, let go of what is gone, say what changed.
-
-        What the first reading finds is counted: each key by name would be told at every start.
-        """
-        now = self._clock.now()
-        await self._rotating.retire(refreshed.dropped)
-        for held in refreshed.gone:
-            self._leave(held, now)
-        for key in refreshed.added:
-            self._come_back(key)
-        rotated = [new for old, new in refreshed.changed if old.revision != new.revision]
-        for key in refreshed.removed:
-            self._watching.on_removed(key.provider, key.key_id, "")
+    def _believe(
+        self, source: KeySource, snapshot: SourceSnapshot, last: SourceReading | None
+    ) -> SourceReading:
+        now, is_first = self._clock.now(), last is None or last.read_at is None
+        refreshed = self._compare(source.name, snapshot, last)
+        self._changes.follow_up(source.name, refreshed, snapshot.versions, is_first=is_first)
         if is_first:
-            number = len(refreshed.added)
-            message = f"{source}: started with {'one key' if number == 1 else f'{number} keys'}"
-            self._journal.record("source_read", "", now, message)
-        for kind, keys in (
-            ("key_added", () if is_first else refreshed.added),
-            ("key_rotated", rotated),
-            ("key_removed", refreshed.removed),
-        ):
-            for key in keys:
-                message = f"{key.key_id}: {kind.removeprefix('key_')} in {source}"
-                self._journal.record(kind, key.provider, now, message, key_id=key.key_id)
-        for key in rotated:
-            self._rotating.noticed(key.key_id)
+            self._changes.tell_started(source.name, len(refreshed.added))
+        since = last.read_at if last is not None and last.read_at is not None else now
+        known = last.unconfirmed if last else {}
+        if source.is_remote and not refreshed.kept:
+            self._copying.note(source.name, snapshot)
+        return SourceReading(
+            source=source.name,
+            read_at=now,
+            refreshed=refreshed,
+            unconfirmed={key.key_id: known.get(key.key_id, since) for key in refreshed.kept},
+        )
 
-    def _leave(self, held: HeldKey, now: float) -> None:
-        self._gone[held.key.key_id] = held, now
+    def _compare(
+        self, source: str, snapshot: SourceSnapshot, last: SourceReading | None
+    ) -> Refreshed:
+        """What a reading changes; the very same one again, while nothing else did, nothing."""
+        taken = self._taken.get(source)
+        is_same = taken is not None and taken[0] is snapshot and taken[1] == self._change_count
+        if is_same and last is not None and last.is_current:
+            return Refreshed(faults=last.refreshed.faults, kept=last.refreshed.kept)
+        refreshed = self._keyring.replace(source, snapshot)
+        if refreshed.added or refreshed.changed or refreshed.gone:
+            self._change_count += 1
+        self._taken[source] = snapshot, self._change_count
+        return refreshed
 
-    def _come_back(self, key: Key) -> None:
-        """A key that was removed a moment ago goes on from the revision that was in use."""
-        held, _ = self._gone.pop(key.key_id, (None, 0.0))
-        if held is not None and held.key.provider == key.provider:
-            self._keyring.take(held.declaring(key))
-            self._rotating.noticed(key.key_id)
-
-    async def _retire_gone(self) -> None:
-        """Forget the keys that were removed a while ago and did not come back."""
+    def _take_copy(
+        self, source: str, copy: SourceCopy, snapshot: SourceSnapshot, cause: str
+    ) -> None:
+        """Serve from a copy; with a `cause` it is all there is."""
+        known = [key for key in snapshot.keys if key.provider in self._keyring.providers]
+        usable = SourceSnapshot(tuple(known), previous=snapshot.previous)
+        refreshed = self._keyring.replace(source, usable)
         now = self._clock.now()
-        due = [key_id for key_id, (_, at) in self._gone.items() if now - at >= RETIRE_AFTER_S]
-        for key_id in due:
-            held, _ = self._gone.pop(key_id)
-            await self._rotating.retire(revision.key for revision in held.revisions)
+        read_at = min(copy.read_at, now)
+        faults = (SourceFault(source, cause),) if cause else ()
+        reading = SourceReading(
+            source, read_at, Refreshed(faults=faults), is_from_copy=True, is_current=False
+        )
+        self._changes.follow_up(source, refreshed, {}, is_first=True)
+        if cause:
+            self._changes.tell_faults(reading, None)
+            self._changes.tell_started(source, len(refreshed.added), cause, now - read_at)
+        self.readings[source] = reading
 
-    def _tell_faults(self, reading: SourceReading, last: SourceReading | None) -> None:
-        """Say what is wrong with a source, once per fault, and that nothing is any more."""
-        known = set(last.refreshed.faults) if last else set()
-        if known and not reading.refreshed.faults:
-            message = f"{reading.source}: every fault is mended"
-            self._journal.record("source_mended", "", self._clock.now(), message)
-        news = [fault for fault in reading.refreshed.faults if fault not in known]
-        messages = [f"{fault.place}: {fault.message}" for fault in news[:MAX_TOLD]]
-        if len(news) > MAX_TOLD:
-            messages.append(f"{reading.source}: {len(news) - MAX_TOLD} more faults")
-        for message in messages:
-            self._journal.record("source_faulty", "", self._clock.now(), message)
+    def _urgent(self) -> set[str]:
+        """The sources of which a better secret is wanted now."""
+        wanted = [
+            key
+            for name in self._keyring.providers
+            if not self._rotating.health.is_calm(name)
+            for key in self._keyring.keys(name)
+            if self._rotating.is_rejected(key)
+        ]
+        wanted += self._rotating.elsewhere.chased()
+        return {self._keyring.source_of(key.key_id) for key in wanted}
+
+    async def _keep(self) -> None:
+        """Do what is due after readings."""
+        self._changes.retire_gone()
+        self.staleness.judge(self.readings.values(), self._clock.now())
+        names = self._flights.keys()
+        is_complete = all(name in self.readings and self.readings[name].is_good for name in names)
+        await self._rotating.keep(is_complete=is_complete)
+        if is_complete and not self._changes.awaits_return:
+            self._orphans.retire(self._clock.now())
+        for flight in self._flights.values():
+            flight.check()

@@ -10,6 +10,7 @@ from broker.core.words import DenialReason
 from broker.ports.clock import Clock
 from broker.services.acquisition import AcquireRequest
 from broker.services.choosing import Choosing, Look
+from broker.services.errors import SourceStaleError
 from broker.services.policy_words import whose_keys
 from broker.services.tenants import Tenants
 
@@ -85,6 +86,11 @@ class Routing:
         now = self.clock.now()
         look = self.choosing.look(target, principal, AcquireRequest(target, tenant), now, tenant)
         return self.choosing.pick(look) is None and self.falls_through(look)
+
+    def stale(self, looks: Sequence[Look]) -> SourceStaleError | None:
+        """Why none of these looks found anything, where what would serve is too old for that."""
+        source = self.choosing.stale_source(looks)
+        return SourceStaleError(source, looks[0].target.provider) if source else None
 
     def denial(self, looks: Sequence[Look]) -> Denial:
         """Why none of these looks at one upstream found anything, and whose keys were meant."""

@@ -166,7 +166,11 @@ class Standings:
             key.provider, ""
         )
         whole = [v.record for v in self._circuits_over(key) if not v.record.scope.model]
-        if is_off or judge(whole, self._now).block is not None:
+        if (
+            is_off
+            or self._keyring.is_stale(key.key_id)
+            or judge(whole, self._now).block is not None
+        ):
             return False
         if not key.models or any(sign in name for name in key.models for sign in "*?["):
             return True

@@ -16,6 +16,7 @@ from broker.services.keyring import Keyring
 from broker.services.marks import Marks
 from broker.services.refreshing import Refreshing
 from broker.services.standing import CircuitView, KeyState, Standings
+from broker.services.tenant_sources import TenantSources
 from broker.services.upstreams import Upstreams
 from broker.services.usage import Usage
 
@@ -92,12 +93,20 @@ class UpstreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How one source of keys is; `read_at` is its last good reading."""
+    """How one source of keys is; `read_at` is its last good reading.
+
+    What it said may come from the copy of an earlier reading, and is too old from `expires_at` on.
+    The faults of one that is `is_of_tenants` name tenants and their keys, which are not counted.
+    """
 
     source: str
     key_count: int
     faults: tuple[str, ...]
+    is_from_copy: bool
+    is_stale: bool
     read_at: float | None = field(compare=False)  # read again and found the same is no change
+    expires_at: float | None = field(compare=False)
+    is_of_tenants: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +145,7 @@ class Status:
     upstreams: Upstreams
     usage: Usage
     refreshing: Refreshing
+    tenant_sources: TenantSources
     boot: Boot
     clock: Clock
     sealer: Sealer
@@ -159,7 +169,7 @@ class Status:
             incidents=tuple(self._incidents()),
             upstreams=self._upstreams(now),
             disabled_upstreams=tuple(self.marks.disabled_upstreams()),
-            sources=tuple(self._sources()),
+            sources=tuple(self._sources(now)),
             is_store_up=not self.health.is_cut_off(now) and not self.store_fault(),
             store_kind=self.store_kind,
             store_fault=self.store_fault(),
@@ -223,9 +233,29 @@ class Status:
         active = sorted(self.upstreams.active(now))
         return tuple(UpstreamStatus.of(upstream, counts) for upstream, counts in active)
 
-    def _sources(self) -> Iterator[SourceStatus]:
+    def _sources(self, now: float) -> Iterator[SourceStatus]:
+        staleness = self.refreshing.staleness
         keys = self.keyring.keys()
         counts = Counter(self.keyring.source_of(key.key_id) for key in keys)
         for name, reading in sorted(self.refreshing.readings.items()):
             faults = tuple(f"{fault.place}: {fault.message}" for fault in reading.refreshed.faults)
-            yield SourceStatus(name, counts[name], faults, reading.read_at)
+            yield SourceStatus(
+                source=name,
+                key_count=counts[name],
+                faults=faults,
+                is_from_copy=reading.is_from_copy,
+                is_stale=staleness.is_stale(reading, now),
+                read_at=reading.read_at,
+                expires_at=staleness.expires_at(reading),
+            )
+        for found in self.tenant_sources.now():
+            yield SourceStatus(
+                source=found.source,
+                key_count=0,
+                faults=found.faults,
+                is_from_copy=False,
+                is_stale=found.is_stale,
+                read_at=found.known_at,
+                expires_at=found.expires_at,
+                is_of_tenants=True,
+            )

@@ -2,64 +2,40 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import NamedTuple
 
 from broker.core.key import Key
 from broker.core.revisions import HeldKey
 from broker.core.tenancy import FALL_THROUGH, PolicyMode, TenantPolicy
 from broker.ports.clock import Clock
 from broker.ports.errors import StoreUnavailableError
-from broker.ports.key_store import KeyStore, StoredKey, TenantRecord
+from broker.ports.key_store import KeyStore
 from broker.services.errors import KeyUnknownError
+from broker.services.freshness import Freshness
 from broker.services.keyring import Keyring
-from broker.services.opening import Opening, described
+from broker.services.opening import Opening
+from broker.services.tenant import KeyPlace, Tenant
+from broker.services.tenant_keys import Listener, TenantKeys
+from broker.services.tenant_readings import TenantReadings
 
 DOUBTED_S = 60.0
 """After a change whose answer was lost, a tenant is read anew at each use for this long: by then
 the change is there or never will be."""
 
-DELETED_S = 2 * 3600.0
-"""A deleted key is remembered for longer than any lease on it can live."""
+RENEWED_WITHIN_S = 0.3
+"""How long a use waits for a tenant at hand to be read anew before it is served what is there."""
 
 PAUSE_EVERY = 100
 """Keys that are opened before others may run."""
 
-_NO_POLICIES: Mapping[str, TenantPolicy] = MappingProxyType({})
-_NO_KEYS: Mapping[str, Key] = MappingProxyType({})
-
-
-class KeyPlace(NamedTuple):
-    """Where a key belongs; an empty tenant marks a system key."""
-
-    key_id: str
-    provider: str
-    tenant: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """What is known of a tenant in use.
-
-    `unreadable` are keys that cannot be opened, by id and without a secret.
-    """
-
-    name: str
-    policies: Mapping[str, TenantPolicy] = field(default_factory=lambda: _NO_POLICIES)
-    key_ids: frozenset[str] = frozenset()
-    unreadable: Mapping[str, Key] = field(default_factory=lambda: _NO_KEYS)
-
-    @property
-    def cost(self) -> int:
-        """How much of the cache it takes."""
-        return 1 + len(self.key_ids)
-
 
 class Tenants:
-    """A bounded cache of tenants; what is pinned stays, else the least used goes first."""
+    """A bounded cache of tenants; what is pinned stays, else the least used goes first.
+
+    A tenant that is known to have changed is not served before it was read anew. One that may have
+    changed is read at its next use, and served as it was known where that fails, until it is stale.
+    """
 
     def __init__(
         self,
@@ -67,6 +43,7 @@ class Tenants:
         keyring: Keyring,
         store: KeyStore,
         opening: Opening,
+        freshness: Freshness,
         clock: Clock,
         default_mode: PolicyMode,
         cache_size: int,
@@ -77,11 +54,13 @@ class Tenants:
         self._clock = clock
         self._default_mode = default_mode
         self._cache_size = cache_size
+        self.freshness = freshness
+        self._keys = TenantKeys(keyring, clock)
+        self._readings = TenantReadings(self._load, self._is_due, clock)
         self._loaded: OrderedDict[str, Tenant] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[None]] = {}
         self._changed: set[str] = set()
+        self._doubtful: dict[str, float] = {}
         self._doubted: dict[str, float] = {}
-        self._deleted: dict[str, float] = {}
         self._pins: Counter[str] = Counter()
         self._cost = 0
 
@@ -89,6 +68,15 @@ class Tenants:
     def cost(self) -> int:
         """How much of the cache is taken; over its size only by what is in use."""
         return self._cost
+
+    @property
+    def waiting(self) -> int:
+        """How many tenants at hand are to be read anew in the background."""
+        return self._readings.waiting
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of changes that readings find from now on."""
+        self._keys.listen(listener)
 
     @asynccontextmanager
     async def using(self, tenant: str) -> AsyncIterator[None]:
@@ -101,10 +89,7 @@ class Tenants:
             return
         self._pins[tenant] += 1
         try:
-            if tenant in self._loaded and not self._is_doubted(tenant):
-                self._loaded.move_to_end(tenant)
-            else:
-                await self._single_flight(tenant)
+            await self._have(tenant)
             yield
         finally:
             self._pins[tenant] -= 1
@@ -117,10 +102,10 @@ class Tenants:
         self, tenant: str, within_s: float | None = None
     ) -> AsyncIterator[None]:
         """As `using`, but enter also where the tenant is not at hand and cannot be read in time."""
-        is_at_hand = tenant in self._loaded
+        is_ready = tenant in self._loaded and tenant not in self._changed
         async with AsyncExitStack() as stack:
             with suppress(StoreUnavailableError, TimeoutError):
-                async with asyncio.timeout(None if is_at_hand else within_s):
+                async with asyncio.timeout(None if is_ready else within_s):
                     await stack.enter_async_context(self.using(tenant))
             yield
 
@@ -166,89 +151,132 @@ class Tenants:
         return TenantPolicy(tenant, provider, self._default_mode, through)
 
     async def reload(self, tenant: str) -> None:
-        """Read a tenant anew after a change.
+        """Read a tenant anew after a change of this broker's.
 
         Where it cannot be read it is forgotten: then it is read when it is next asked for.
         """
         self._changed.add(tenant)  # a reading that is under way begins anew
         try:
-            await self._single_flight(tenant)
+            await self._readings.now(tenant)
         except StoreUnavailableError:
             self._forget(tenant)
 
-    def doubt(self, tenant: str) -> None:
-        """Forget a tenant: whether something of it has changed is not known."""
+    def on_changed(self, tenant: str) -> None:
+        """The store tells that something of a tenant has changed; one not at hand costs nothing."""
+        if tenant in self._loaded or self._readings.is_under_way(tenant):
+            self._changed.add(tenant)
+            self._readings.soon([tenant])
+
+    def on_missed(self) -> None:
+        """Changes may have been missed: what is at hand is doubtful until it is read anew."""
+        for name, tenant in self._loaded.items():
+            self._doubtful.setdefault(name, self.known_at(tenant))
+        self._changed.update(self._readings.under_way)
+        self._readings.soon(reversed(self._loaded))
+
+    def hint(self, key_id: str) -> None:
+        """Another broker's log tells of a change of a key, perhaps before the store does."""
+        key = self._keyring.find(key_id)
+        if key is not None and key.owner:
+            self.on_changed(key.owner)
+
+    def doubt(self, *tenants: str) -> None:
+        """Forget tenants: whether something of them has changed is not known."""
         now = self._clock.now()
         self._doubted = {name: until for name, until in self._doubted.items() if until > now}
-        self._doubted[tenant] = now + DOUBTED_S
-        self._changed.add(tenant)
-        self._forget(tenant)
+        for tenant in tenants:
+            self._doubted[tenant] = now + DOUBTED_S
+            self._forget(tenant)
+            if self._readings.is_under_way(tenant):
+                self._changed.add(tenant)
+
+    def on_tick(self) -> None:
+        """Once a second: what is at hand may be known to be current, what failed is read anew."""
+        self.freshness.confirm()
+        self._readings.on_tick()
+
+    async def close(self) -> None:
+        """Read nothing more in the background."""
+        await self._readings.close()
 
     def note_deleted(self, key_id: str) -> None:
         """A tenant's key is gone: no lease on it lives on, whatever can be read from now on."""
-        now = self._clock.now()
-        self._deleted.pop(key_id, None)  # the first in order is the longest ago
-        self._deleted[key_id] = now
-        while (oldest := next(iter(self._deleted.items())))[1] < now - DELETED_S:
-            del self._deleted[oldest[0]]
-        self._keyring.let_go(key_id)
+        self._keys.note_deleted(key_id)
 
     def was_deleted(self, key_id: str, since: float) -> bool:
         """Was the key deleted at that time or later?"""
-        deleted_at = self._deleted.get(key_id)
-        return deleted_at is not None and deleted_at >= since
+        return self._keys.was_deleted(key_id, since)
+
+    def known_at(self, tenant: Tenant) -> float:
+        """Up to when a tenant at hand is known to have been as it is here."""
+        if self.freshness.is_polled:
+            return tenant.read_at
+        doubtful = self._doubtful.get(tenant.name)
+        return max(self.freshness.confirmed_at if doubtful is None else doubtful, tenant.read_at)
+
+    async def _have(self, tenant: str) -> None:
+        """Have a tenant at hand that is as current as it can be."""
+        known = self._loaded.get(tenant)
+        if known is None or tenant in self._changed or self._is_doubted(tenant):
+            await self._readings.now(tenant)
+        elif self.freshness.is_stale(self.known_at(known)):
+            try:
+                await self._readings.now(tenant)
+            except StoreUnavailableError as error:
+                raise StoreUnavailableError(
+                    f"what is known of tenant {tenant!r} is too old to be used: {error}"
+                ) from None
+        elif self._is_due(tenant):
+            await self._renew(tenant)
+        if tenant in self._loaded:
+            self._loaded.move_to_end(tenant)
+
+    async def _renew(self, tenant: str) -> None:
+        """Read a tenant anew, and wait for it where the store answers."""
+        if self._readings.is_failing:
+            self._readings.soon([tenant])
+        else:
+            await asyncio.wait({self._readings.start(tenant)}, timeout=RENEWED_WITHIN_S)
+
+    def _is_due(self, tenant: str) -> bool:
+        """Is a tenant at hand to be read anew?"""
+        known = self._loaded.get(tenant)
+        if known is None or tenant in self._changed or tenant in self._doubtful:
+            return known is not None
+        return self.freshness.is_old(known.read_at, self._foreign(known))
+
+    def _foreign(self, tenant: Tenant) -> Iterator[Key]:
+        """The keys of a tenant that come from another system."""
+        return (key for key_id in tenant.sources if (key := self._keyring.find(key_id)) is not None)
 
     def _is_doubted(self, tenant: str) -> bool:
         return bool(self._doubted) and self._doubted.get(tenant, 0.0) > self._clock.now()
 
-    async def _single_flight(self, tenant: str) -> None:
-        task = self._loading.get(tenant)
-        if task is None or task.done():
-            task = self._loading[tenant] = asyncio.create_task(self._load(tenant))
-            task.add_done_callback(lambda done: self._landed(tenant, done))
-        await asyncio.shield(task)
-
-    def _landed(self, tenant: str, task: asyncio.Task[None]) -> None:
-        if self._loading.get(tenant) is task:
-            del self._loading[tenant]
-        if not task.cancelled():
-            task.exception()  # those who waited were told
-
     async def _load(self, tenant: str) -> None:
-        while True:
-            self._changed.discard(tenant)
-            record = await self._store.tenant(tenant)
-            known = [stored for stored in record.keys if stored.provider in self._keyring.providers]
-            held = dict[str, HeldKey | None]()
-            for stored in known:
-                held[stored.key_id] = await self._opening.read(stored)
-                if len(held) % PAUSE_EVERY == 0:
-                    await asyncio.sleep(0)
-            if tenant not in self._changed:
-                break
-        self._install(record, known, held)
-
-    def _install(
-        self, record: TenantRecord, stored: list[StoredKey], held: Mapping[str, HeldKey | None]
-    ) -> None:
-        """Put what was read in place of what was known."""
-        before = self._loaded.pop(record.tenant, None)
-        unreadable = {key.key_id: described(key) for key in stored if held[key.key_id] is None}
-        tenant = Tenant(record.tenant, record.policies, frozenset(held), unreadable)
-        for key_id in before.key_ids if before else ():
-            if held.get(key_id) is None:
-                self._let_go(record.tenant, key_id)
-        for key in held.values():
-            if key is not None:
-                known = self._keyring.held(key.key.key_id)
-                is_same = known is not None and known.key.owner == record.tenant
-                self._keyring.take(key.remembering(known) if known and is_same else key)
-        bad: dict[str, set[str]] = {}
-        for key_id, shown in unreadable.items():
-            bad.setdefault(shown.provider, set()).add(key_id)
-        self._keyring.note_unreadable(record.tenant, bad)
-        self._loaded[record.tenant] = tenant
-        self._cost += tenant.cost - (before.cost if before else 0)
+        has_changed = False
+        try:
+            while True:
+                has_changed |= tenant in self._changed
+                self._changed.discard(tenant)
+                read_at = self._clock.now()
+                record = await self._store.tenant(tenant)
+                providers = self._keyring.providers
+                known = [stored for stored in record.keys if stored.provider in providers]
+                held = dict[str, HeldKey | None]()
+                for stored in known:
+                    held[stored.key_id] = await self._opening.read(stored)
+                    if len(held) % PAUSE_EVERY == 0:
+                        await asyncio.sleep(0)
+                if tenant not in self._changed:
+                    break
+        except BaseException:
+            if has_changed and tenant in self._loaded:
+                self._changed.add(tenant)
+            raise
+        before = self._loaded.get(tenant)
+        self._doubtful.pop(tenant, None)
+        self._loaded[tenant] = now = self._keys.take(before, record, known, held, read_at)
+        self._cost += now.cost - (before.cost if before else 0)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -260,16 +288,9 @@ class Tenants:
             self._forget(idle)
 
     def _forget(self, name: str) -> None:
+        self._changed.discard(name)
+        self._doubtful.pop(name, None)
         tenant = self._loaded.pop(name, None)
-        if tenant is None:
-            return
-        self._cost -= tenant.cost
-        for key_id in tenant.key_ids:
-            self._let_go(name, key_id)
-        self._keyring.note_unreadable(name, {})
-
-    def _let_go(self, tenant: str, key_id: str) -> None:
-        """Hold a key no more, unless it is another's: a row may have been moved."""
-        key = self._keyring.find(key_id)
-        if key is not None and key.owner == tenant:
-            self._keyring.let_go(key_id)
+        if tenant is not None:
+            self._cost -= tenant.cost
+            self._keys.let_go(tenant)

@@ -13,8 +13,10 @@ from broker.services.errors import InvalidFieldError
 from broker.services.keyring import Keyring
 from broker.services.probe_line import MAX_IN_FLIGHT
 from broker.services.probing import ProbeDone, Probing
-from broker.services.refreshing import Refreshing, SourceReading
-from broker.services.tenants import KeyPlace, Tenants
+from broker.services.refreshing import Refreshing
+from broker.services.source_reading import SourceReading
+from broker.services.tenant import KeyPlace
+from broker.services.tenants import Tenants
 
 _UNREADABLE = Probed(
     ProbeResult.INCONCLUSIVE,

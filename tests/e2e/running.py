@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keybroker.v1 import (
     admin_pb2,
@@ -95,6 +96,14 @@ class Broker:
     async def status(self) -> status_pb2.BrokerStatus:
         answer = await self.gateway.status.GetStatus(status_pb2.GetStatusRequest())
         return answer.status
+
+    async def is_ready(self) -> bool:
+        """What gRPC's health service tells those who route."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            asked = health_pb2.HealthCheckRequest(service="keybroker.v1.LeaseService")
+            stub: Any = health_pb2_grpc.HealthStub(channel)  # its types know no calls
+            answer = await stub.Check(asked)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def key(self, key_id: str) -> key_pb2.Key:
         answer = await self.gateway.admin.GetKey(admin_pb2.GetKeyRequest(key_id=key_id))

@@ -8,14 +8,15 @@ from secrets import token_hex
 import grpc
 
 from broker.cli.exits import Exit
-from keybroker.v1 import denial_pb2, key_pb2, policy_pb2, status_pb2
+from keybroker.v1 import admin_pb2, denial_pb2, key_pb2, policy_pb2, status_pb2
 from tests.e2e.command import environment, keybroker
-from tests.e2e.processes import House, copied, house
-from tests.e2e.running import Broker, fault_of
+from tests.e2e.processes import TENANTS, House, copied, house
+from tests.e2e.running import Broker, fault_of, until
 
 __all__ = ["house"]
 
 UNUSABLE = denial_pb2.DENIAL_REASON_TENANT_KEY_UNUSABLE
+NO_KEYS = denial_pb2.DENIAL_REASON_NO_KEYS
 FIX_KEYS = denial_pb2.DENIAL_ACTION_FIX_KEYS
 OPEN, SEALED = status_pb2.SEAL_STATE_OPEN, status_pb2.SEAL_STATE_SEALED
 SYSTEM = key_pb2.PROVENANCE_SYSTEM
@@ -33,9 +34,9 @@ def spoil_seal_keys(good: Path) -> dict[Path, str]:
     seal[cut].write_bytes(seal[cut].read_bytes()[:40])
     return {
         missing: r"seal\.key is missing, and key [0-9a-f]{16} sealed what is kept: put the file"
-        r" back from a backup, and restart",
+        r" back from a backup; no restart is needed",
         wrong: r"seal\.key holds key [0-9a-f]{16}, but key [0-9a-f]{16} sealed what is kept: put"
-        r" the right file back from a backup, and restart",
+        r" the right file back from a backup; no restart is needed",
         shared: r"seal\.key is open to other users \(mode 0640\): run chmod 600 .*seal\.key",
         cut: r"seal\.key is damaged: put it back from a backup",
     }
@@ -48,6 +49,8 @@ async def is_sealed(house: House, broker: Broker, path: Path, why: str) -> None:
     assert re.search(why, status.seal.fault), status.seal.fault
     [said] = broker.said("sealed")
     assert said["detail"] == status.seal.fault
+    assert status.not_ready == ["tenants' keys cannot be opened: 'keybroker seal status' tells why"]
+    assert await broker.is_ready() is False
     assert (await broker.lease()).provenance == SYSTEM
     denial = await broker.denied("acme")
     assert (denial.reason, denial.action) == (UNUSABLE, FIX_KEYS)
@@ -73,12 +76,86 @@ async def test_without_the_right_sealing_key_system_keys_are_served_and_it_says_
     asked = await keybroker("status", cwd=house.folder, env=environment(ADDRESS=missing.address))
     assert asked.code == Exit.OK
     assert re.search(r"secrets +sealed: .*seal\.key is missing, and key", asked.out), asked.out
-    path.with_name("seal.key").write_bytes(house.beside("seal.key").read_bytes())
-    path.with_name("seal.key").chmod(0o600)
-    await missing.stop()
-    healed = await house.start(DATABASE=f"sqlite:///{path}")
-    assert (await healed.status()).seal.state == OPEN
-    assert (await healed.lease("acme")).key_id == "acme-1"
+    for broker, path in zip(brokers, spoilt, strict=True):
+        await heals_without_a_restart(house, broker, path.with_name("seal.key"))
+
+
+async def heals_without_a_restart(house: House, broker: Broker, seal_key: Path) -> None:
+    """The right file is put back, and within two seconds all is as if it had been there."""
+    put_back(house, seal_key)
+
+    async def is_open() -> bool:
+        return (await broker.status()).seal.state == OPEN
+
+    await until(is_open, within_s=2.0)
+    assert not (await broker.status()).not_ready
+    assert (await broker.lease("acme")).key_id == "acme-1"
+    assert (await broker.states())["acme-1"] == "healthy"
+
+    async def is_ready() -> bool:
+        return await broker.is_ready()
+
+    await until(is_ready, within_s=2.0)
+
+
+def put_back(house: House, seal_key: Path) -> None:
+    """By a rename, as a careful person does."""
+    draft = seal_key.with_name("draft")
+    draft.write_bytes(house.beside("seal.key").read_bytes())
+    draft.chmod(0o600)
+    draft.replace(seal_key)
+
+
+async def test_garbage_over_the_key_file_of_a_running_broker_costs_nothing_and_is_told(
+    house: House,
+) -> None:
+    house.write_env(OPENAI_API_KEY=house.issue("system"))
+    await house.keep_tenants()
+    broker = await house.start()
+    good = house.beside("seal.key").read_bytes()
+    house.beside("seal.key").write_bytes(b"\x00garbage\n" * 100)
+    await broker.says("sealing_key_faulted")
+    assert not (await broker.status()).not_ready
+    assert (await broker.lease("acme")).key_id == "acme-1"
+    await broker.rotate("acme-1", house.issue("acme-new"))
+    assert (await broker.lease("bravo")).key_id == "bravo-1"
+    seal = await broker.gateway.admin.GetSeal(admin_pb2.GetSealRequest())
+    assert seal.seal.state == OPEN
+    assert "seal.key is damaged" in seal.seal.fault
+    house.beside("seal.key").write_bytes(good)
+    await broker.says("sealing_key_mended", within_s=6.0)
+
+
+async def test_a_lost_key_is_forgotten_and_the_broker_goes_on_with_a_fresh_one(
+    house: House,
+) -> None:
+    """No tenant is served by another's or the system's keys because of it."""
+    house.write_env(OPENAI_API_KEY=house.issue("system"))
+    await house.keep_tenants()
+    house.beside("seal.key").unlink()
+    broker = await house.start()
+    env = environment(ADDRESS=broker.address)
+    [lost] = (await broker.gateway.admin.GetSeal(admin_pb2.GetSealRequest())).keys
+    assert not lost.at_hand
+    asked = await keybroker("seal", "drop", lost.key_id, cwd=house.folder, env=env)
+    assert (asked.code, asked.err.count("--yes")) == (Exit.USAGE, 1)
+    wrong = await keybroker("seal", "drop", "0" * 16, "--yes", cwd=house.folder, env=env)
+    assert (wrong.code, lost.key_id in wrong.err) == (Exit.USAGE, True)
+    assert not house.beside("seal.key").exists()
+    done = await keybroker("seal", "drop", lost.key_id, "--yes", cwd=house.folder, env=env)
+    assert done.out == f"Forgot {lost.row_count} secrets.\n"
+    assert lost.row_count >= len(TENANTS)
+    assert (await broker.status()).seal.state == OPEN
+    assert (await broker.denied("acme")).reason == NO_KEYS
+    events = await broker.events()
+    dropped = {event.key_id for event in events if event.kind == "sealed_dropped"}
+    assert {f"{tenant}-1" for tenant in TENANTS} <= dropped
+    await broker.create("acme", house.issue("acme-again"), "acme-1")
+    assert (await broker.lease("acme")).key_id == "acme-1"
+    await broker.kill()
+    again = await house.start()
+    assert (await again.lease("acme")).key_id == "acme-1"
+    assert house.beside("seal.key").stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_lease_key_or_a_fingerprint_key_that_is_lost_is_made_anew(house: House) -> None:

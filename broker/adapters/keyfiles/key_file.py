@@ -1,13 +1,26 @@
 """One key file: read strictly, made once and whole."""
 
 import errno
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
-from broker.adapters.keyfiles.text import MAX_BYTES, KeyFileError, Purpose, fresh_line, keys_in
+from broker.adapters.keyfiles.text import (
+    MAX_BYTES,
+    MAX_KEYS,
+    KeyFileError,
+    Purpose,
+    fresh_line,
+    keys_in,
+)
+
+_IS_MISSING = "is missing: put it back, or make one."
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,68 @@ class KeyFile:
         _sweep(self.path)
         return keys
 
+    def append(self) -> bytes:
+        """Add a fresh key behind the others, durable on return; the key. Raises KeyFileError.
+
+        The file has all of the new text or is as it was, whatever happens meanwhile. Processes that
+        race each add theirs.
+        """
+        try:
+            with _alone(self.path):
+                line = _append(self.path, self.purpose)
+                _sync_folder(self.path.parent)
+        except KeyFileError as error:
+            raise KeyFileError(f"{self.path} {error}") from None
+        except FileNotFoundError:
+            raise KeyFileError(f"{self.path} {_IS_MISSING}") from None
+        except OSError as error:
+            raise KeyFileError(f"{self.path} cannot be changed: {error.strerror}.") from None
+        return keys_in(line, self.purpose)[0]
+
+
+def _append(path: Path, purpose: Purpose) -> bytes:
+    """Add a line with a fresh key; the line."""
+    text = _read_strictly(path)
+    if text is None:
+        raise KeyFileError(_IS_MISSING)
+    if len(keys_in(text, purpose)) >= MAX_KEYS:
+        raise KeyFileError(f"has {MAX_KEYS} keys: take out those that seal nothing.")
+    line = fresh_line(purpose)
+    _replace(path, text.removesuffix(b"\n") + b"\n" + line)
+    return line
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from changing a file; a lock on one that was replaced is none."""
+    while True:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(handle), path.lstat()):
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _replace(path: Path, text: bytes) -> None:
+    """Put a file with this text in place of another."""
+    draft = _draft_of(path)
+    try:
+        with os.fdopen(os.open(draft, _NEW, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{token_hex(8)}.new")
+
 
 def _read_strictly(path: Path) -> bytes | None:
     """The bytes of a file that only this user can have written or read."""
@@ -86,10 +161,9 @@ def _check(found: os.stat_result, path: Path) -> None:
 
 def _make(path: Path, text: bytes) -> None:
     """Make a file at once with all of its text, unless another process did so first."""
-    draft = path.with_name(f".{path.name}.{token_hex(8)}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    draft = _draft_of(path)
     try:
-        with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
+        with os.fdopen(os.open(draft, _NEW, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)  # whatever the umask took away
             file.write(text)
             file.flush()

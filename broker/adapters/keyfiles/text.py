@@ -2,7 +2,8 @@
 
     keybroker-seal-1 3f1c…    (64 hex digits: 32 random bytes)
 
-The first line is the key in use; what the others sealed or signed is still accepted.
+The first line is the key in use, unless brokers agreed on another to seal with; what the others
+sealed or signed is still accepted.
 """
 
 import re
@@ -14,6 +15,9 @@ from broker.ports.errors import PortError
 KEY_BYTES = 32
 MAX_BYTES = 4096
 """Far above any key file: more is something else."""
+
+MAX_KEYS = 40
+"""So many lines fit into MAX_BYTES."""
 
 
 class KeyFileError(PortError):
@@ -29,7 +33,7 @@ class Purpose(StrEnum):
 
 
 _IF_LOST = {
-    Purpose.SEAL: "what it sealed is lost: delete it and the tenants' keys, and restart",
+    Purpose.SEAL: "what it sealed is lost: delete it, then forget that with 'keybroker seal drop'",
     Purpose.LEASE: "delete it: a new one is made, and leases that are out are no longer known",
     Purpose.FINGERPRINT: "delete it: a new one is made, and the health of keys is learned anew",
 }

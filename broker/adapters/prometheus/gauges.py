@@ -1,6 +1,6 @@
 """Gauges that are taken at the moment of a scrape."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -46,8 +46,7 @@ class GaugeCollector(Collector):
 
 
 def _status(gauges: StatusGauges) -> Iterator[Metric]:
-    codes = {state: code for code, state in enumerate(gauges.states)}
-    meaning = ", ".join(f"{code} {state}" for state, code in codes.items())
+    codes, source_codes = _codes(gauges.states), _codes(gauges.all_source_states)
     known = (key for key, state in gauges.key_states.items() if state in codes)
     shown = sorted(known)[:MAX_KEYS]
     yield _family(
@@ -58,7 +57,7 @@ def _status(gauges: StatusGauges) -> Iterator[Metric]:
     )
     yield _family(
         "key_state",
-        f"State of each system key: {meaning}. Bound: {MAX_KEYS} keys.",
+        f"State of each system key: {_meaning(codes)}. Bound: {MAX_KEYS} keys.",
         ("provider", "key"),
         [(key, codes[gauges.key_states[key]]) for key in shown],
     )
@@ -69,6 +68,18 @@ def _status(gauges: StatusGauges) -> Iterator[Metric]:
         [((source,), age) for source, age in gauges.source_ages_s.items()],
     )
     yield _family(
+        "source_state",
+        f"How a source of keys is: {_meaning(source_codes)}. Bound: sources.",
+        ("source",),
+        [((source,), source_codes[state]) for source, state in gauges.source_states.items()],
+    )
+    yield _family(
+        "stale_keys",
+        "System keys not leased, as their source confirmed them too long ago. Bound: providers.",
+        ("provider",),
+        [((provider,), count) for provider, count in gauges.stale_keys.items()],
+    )
+    yield _family(
         "pending_facts",
         "Facts the log has not confirmed. Bound: 1.",
         (),
@@ -77,6 +88,15 @@ def _status(gauges: StatusGauges) -> Iterator[Metric]:
     yield _family(
         "store_up", "1 while the store answers. Bound: 1.", (), [((), gauges.is_store_up)]
     )
+
+
+def _codes(states: Sequence[str]) -> dict[str, int]:
+    """The states' numbers, in their order."""
+    return {state: code for code, state in enumerate(states)}
+
+
+def _meaning(codes: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {state}" for state, code in codes.items())
 
 
 def _family(

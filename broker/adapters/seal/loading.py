@@ -1,45 +1,28 @@
-"""From the sealing key's file to a sealer, never with a fresh key over existing ciphertext."""
+"""From what the settings name to a sealer with its keys."""
 
-import re
-from collections.abc import Collection
+from collections.abc import Sequence
 
-from broker.adapters.keyfiles import KeyFile, KeyFileError
-from broker.adapters.seal.sealer import AesSealer, ClosedSealer
-from broker.adapters.seal.wrapper import AesKeyWrapper
-from broker.ports.sealer import Sealer
+from broker.adapters.keyfiles import KeyFile
+from broker.adapters.seal.keyring import SealingKeyring
+from broker.adapters.seal.wrapper import KeyWrapper
 
-_KEY_ID = re.compile(r"[0-9a-f]{16}")
-_MAX_NAMED = 3
-_IF_LOST = "If it is lost for good, delete the tenants' keys that it sealed, and restart."
+START_WAITS_S = 2.0
+"""How long a start waits for services that keep keys."""
 
 
-def load_sealer(file: KeyFile, existing: frozenset[str]) -> Sealer:
-    """A sealer with the keys of `file`, which is made where nothing is sealed yet.
+async def load_sealer(
+    file: KeyFile | None,
+    sealed_by: frozenset[str],
+    *,
+    services: Sequence[KeyWrapper] = (),
+    may_make: bool = True,
+) -> SealingKeyring:
+    """A sealer with the keys of `file`, which is made where nothing is sealed yet, and services.
 
-    `existing` are the ids of the keys that sealed what is kept. Where no key in the file is one of
+    `sealed_by` are the ids of the keys that sealed what is kept. Where no key at hand is one of
     them, or the file is missing or unfit, the sealer is closed and its fault says what to do.
     """
-    try:
-        keys = file.read() if existing else file.obtain()
-    except KeyFileError as error:
-        return ClosedSealer(str(error))
-    if keys is None:
-        return ClosedSealer(
-            f"{file.path} is missing, and {_named(existing)} sealed what is kept:"
-            f" put the file back from a backup, and restart. {_IF_LOST}"
-        )
-    wrappers = [AesKeyWrapper(key) for key in keys]
-    if existing and existing.isdisjoint(wrapper.key_id for wrapper in wrappers):
-        return ClosedSealer(
-            f"{file.path} holds key {wrappers[0].key_id}, but {_named(existing)} sealed what"
-            f" is kept: put the right file back from a backup, and restart. {_IF_LOST}"
-        )
-    return AesSealer(*wrappers)
-
-
-def _named(key_ids: Collection[str]) -> str:
-    """Keys by id, as far as what was stored looks like one."""
-    ids = sorted(key_id for key_id in key_ids if _KEY_ID.fullmatch(key_id))
-    if not ids or len(ids) > _MAX_NAMED:
-        return "another key" if len(key_ids) == 1 else f"{len(key_ids)} other keys"
-    return f"key {' or '.join(ids)}"
+    keyring = SealingKeyring(file, services, sealed_by=sealed_by, may_make=may_make)
+    await keyring.refresh()
+    await keyring.wait_for_services(START_WAITS_S)
+    return keyring

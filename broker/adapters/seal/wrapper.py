@@ -19,17 +19,27 @@ class KeyWrapper(Protocol):
         """Names the key for good, and says nothing about it."""
         ...
 
+    @property
+    def fault(self) -> str:
+        """Why the last call of it failed, and what to do; "" when it did not."""
+        ...
+
     async def wrap(self, data_key: bytes, context: bytes) -> bytes:
-        """Encrypt a data key so that it unwraps in this context alone."""
+        """Encrypt a data key so that it unwraps in this context alone.
+
+        Raises SealUnavailableError.
+        """
         ...
 
     async def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """The data key. Raises SealBrokenError."""
+        """The data key. Raises SealBrokenError and SealUnavailableError."""
         ...
 
 
 class AesKeyWrapper:
     """A sealing key of 32 bytes in this process's memory."""
+
+    fault = ""
 
     def __init__(self, key: bytes) -> None:
         if len(key) != _KEY_BYTES:  # AES would also take shorter ones

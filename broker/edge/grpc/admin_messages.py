@@ -17,7 +17,7 @@ from broker.services.errors import InvalidFieldError
 from broker.services.inventory import EventFilter, KeyFilter
 from broker.services.paging import Page
 from broker.services.probing import ProbeDone
-from broker.services.refreshing import SourceReading
+from broker.services.source_reading import SourceReading
 from broker.services.standing import KeyState, KeyView
 from keybroker.v1 import admin_pb2, event_pb2
 

@@ -26,6 +26,7 @@ from broker.edge.grpc.policy_messages import (
     write_policies,
     write_policy,
 )
+from broker.edge.grpc.seal_rpcs import SealRpcs
 from broker.edge.grpc.shared_messages import (
     read_page,
     read_scope,
@@ -33,18 +34,23 @@ from broker.edge.grpc.shared_messages import (
     write_disabled_upstream,
 )
 from broker.edge.grpc.times import timestamp
+from broker.edge.grpc.transfer_rpcs import TransferRpcs
 from broker.services.administration import Administration
 from broker.services.clearing import Clearing
+from broker.services.exporting import Exporting
+from broker.services.importing import Importing
 from broker.services.inventory import Inventory
 from broker.services.keeping import Keeping
 from broker.services.policies import Policies
+from broker.services.resealing import Resealing
+from broker.services.seal_dropping import SealDropping
+from broker.services.seal_report import SealReport
 from broker.services.upkeep import Upkeep
 from keybroker.v1 import admin_pb2 as pb
-from keybroker.v1 import admin_pb2_grpc
 
 
 @dataclass(frozen=True, slots=True)
-class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
+class AdminServicer(TransferRpcs, SealRpcs):
     """The operators' service."""
 
     administration: Administration
@@ -53,6 +59,11 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     upkeep: Upkeep
     keeping: Keeping
     policies: Policies
+    importing: Importing
+    exporting: Exporting
+    seal_report: SealReport
+    resealing: Resealing
+    seal_dropping: SealDropping
 
     async def ListKeys(
         self,

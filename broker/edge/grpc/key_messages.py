@@ -34,18 +34,23 @@ Setting = Callable[[KeySettings, KeySettings], KeySettings]
 """The first settings with one thing as the second have it."""
 
 
-def read_new_key(message: admin_pb2.CreateKeyRequest) -> NewKey:
+def read_new_key(message: admin_pb2.CreateKeyRequest | admin_pb2.ImportedKey) -> NewKey:
     """The key to create; raises InvalidFieldError."""
-    if message.key_id and not _KEY_ID.fullmatch(message.key_id):
-        problem = "must be at most 64 letters, digits, '.', '_' or '-', or left out"
-        raise InvalidFieldError("key_id", problem)
     return NewKey(
+        key_id=read_new_id(message.key_id),
         tenant=require_name("tenant_id", message.tenant_id),
         provider=require_name("provider", message.provider),
         secret=read_secret(message.secret),
-        key_id=message.key_id,
-        settings=_settings(message.settings),
+        settings=read_settings(message.settings),
     )
+
+
+def read_new_id(key_id: str) -> str:
+    """The id that a key shall have, "" for any; raises InvalidFieldError."""
+    if key_id and not _KEY_ID.fullmatch(key_id):
+        problem = "must be at most 64 letters, digits, '.', '_' or '-', or left out"
+        raise InvalidFieldError("key_id", problem)
+    return key_id
 
 
 def read_secret(message: key_pb2.SecretValue) -> Secret:
@@ -70,7 +75,7 @@ def read_change(message: admin_pb2.UpdateKeyRequest) -> tuple[Change, str]:
     if unknown:
         problem = f"is no path of KeySettings: expected one of {', '.join(_SETTINGS)}"
         raise InvalidFieldError(f"update_mask.paths[{unknown[0]}]", problem)
-    new = _settings(message.settings)
+    new = read_settings(message.settings)
 
     def change(settings: KeySettings) -> KeySettings:
         for path in paths:
@@ -119,7 +124,8 @@ def _revision(view: RevisionView) -> key_pb2.KeyRevision:
     )
 
 
-def _settings(message: key_pb2.KeySettings) -> KeySettings:
+def read_settings(message: key_pb2.KeySettings) -> KeySettings:
+    """What is set on a key; raises InvalidFieldError."""
     expires = message.expire_time if message.HasField("expire_time") else None
     return KeySettings(
         models=_models(message.models),

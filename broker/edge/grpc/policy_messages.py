@@ -49,5 +49,5 @@ def write_policy(policy: TenantPolicy) -> policy_pb2.TenantPolicy:
         mode=POLICY_MODES[policy.mode],
         fall_through=[_STATES[reason] for reason in _STATES if reason in policy.fall_through],
         set_by=policy.set_by,
-        set_time=timestamp(policy.set_at) if policy.set_by else None,
+        set_time=timestamp(policy.set_at) if policy.set_at else None,
     )

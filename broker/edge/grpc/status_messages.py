@@ -139,13 +139,16 @@ def _upstream(status: UpstreamStatus) -> status_pb2.UpstreamStatus:
 
 
 def _source(status: SourceStatus, now: float) -> status_pb2.SourceStatus:
-    read_at = status.read_at
+    read_at, expires_at = status.read_at, status.expires_at
     return status_pb2.SourceStatus(
         source=status.source,
         key_count=status.key_count,
         read_time=None if read_at is None else timestamp(read_at),
         age=None if read_at is None else duration(max(now - read_at, 0.0)),
         faults=status.faults,
+        from_copy=status.is_from_copy,
+        stale=status.is_stale,
+        expire_time=None if expires_at is None else timestamp(expires_at),
     )
 
 

@@ -77,13 +77,7 @@ async def test_every_watcher_was_told_which_tenants_leases_were_revoked() -> Non
     await anext(mine)
     await anext(theirs)
     operators = Administration(
-        core.keyring,
-        core.tenants,
-        core.health,
-        core.marks,
-        core.watching,
-        core.book,
-        core.ending,
+        core.keyring, core.tenants, core.health, core.marks, core.mark_effects
     )
     await operators.revoke("operator", MarkKind.TENANT_REVOKED, "acme", "")
     told = await anext(mine)

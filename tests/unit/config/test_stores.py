@@ -83,6 +83,14 @@ def test_a_kms_key_stands_in_for_the_sealing_keys_file() -> None:
     assert [key[-1] for key in settings.seal_kms_keys] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    "text", ["1234abcd", "alias/keybroker", "arn:aws:kms:eu-west-1:1:alias/keybroker"]
+)
+def test_what_is_no_arn_of_a_kms_key_is_a_fault(text: str) -> None:
+    [fault] = faults_of(SEAL_KMS_KEYS=text)
+    assert fault.startswith("KEYBROKER_SEAL_KMS_KEYS[0]: is no ARN of a KMS key")
+
+
 def test_secrets_are_named_in_words_or_as_json() -> None:
     settings = loaded(SECRETS_MANAGER="keybroker/openai, teams/*")
     assert [(each.name, each.prefix) for each in settings.secrets_manager] == [

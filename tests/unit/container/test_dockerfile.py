@@ -9,8 +9,8 @@ import pytest
 
 from broker.config import Settings
 from broker.config.forms import parse_address
-from broker.config.stores import database_path
 from broker.config.settings import PREFIX
+from broker.config.stores import database_path
 
 ROOT = Path(__file__).parents[3]
 SECRET_WORDS = re.compile(r"token|password|secret|credential|api_?key|index.?url", re.IGNORECASE)

@@ -92,3 +92,25 @@ def test_replicas_that_saw_facts_in_another_order_agree_once_all_are_delivered()
         replica.confirm(Logged(1, NOW, 0.0, fact_b))
         replica.confirm(Logged(2, NOW + 0.1, 0.1, fact_a))
     assert list(first.view.circuits()) == list(second.view.circuits())
+
+
+def test_a_replica_that_begins_anew_keeps_what_it_has_pending() -> None:
+    replica, ahead = ReplicaHealth(), ReplicaHealth()
+    replica.confirm(Logged(1, NOW, 0.0, failed("gone", Family.ACCESS)))
+    replica.fold_own(failed("own", Family.QUOTA), NOW)
+    ahead.confirm(Logged(9, NOW + 1.0, 0.0, failed("other", Family.LIMIT)))
+    replica.begin_anew(ahead, NOW + 1.0)
+    assert replica.position == 9
+    assert [pending.fact.fact_id for pending in replica.pending] == ["own"]
+    assert {record.family for record in replica.view.circuits()} == {Family.QUOTA, Family.LIMIT}
+    assert [record.family for record in replica.confirmed.circuits()] == [Family.LIMIT]
+
+
+def test_what_was_confirmed_meanwhile_is_pending_no_more_where_a_replica_begins_anew() -> None:
+    replica, ahead = ReplicaHealth(), ReplicaHealth()
+    fact = failed("own", Family.QUOTA)
+    replica.fold_own(fact, NOW)
+    ahead.confirm(Logged(9, NOW + 1.0, 1.0, fact))
+    replica.begin_anew(ahead, NOW + 1.0)
+    assert (replica.pending, replica.view) == ([], replica.confirmed)
+    assert state(replica, Family.QUOTA) is State.OPEN

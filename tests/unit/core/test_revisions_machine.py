@@ -15,9 +15,10 @@ class Rotations(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.key = HeldKey.loaded([Revision(a_revision("0"))])
+        before = Revision(a_revision("before"), is_previous=True)
+        self.key = HeldKey.loaded([Revision(a_revision("0")), before])
         self.given = 0
-        self.alive = {"0"}
+        self.alive = {"0", "before"}
         self.rejected: set[str] = set()
         self.now = NOW
 

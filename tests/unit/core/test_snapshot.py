@@ -2,7 +2,14 @@
 
 from broker.core.facts import Fact, IncidentChanged, UpstreamCounted
 from broker.core.fold import fold
-from broker.core.health import COUNT_MEMORY_S, FACT_MEMORY_S, CountKey, Counts, Incident
+from broker.core.health import (
+    COUNT_MEMORY_S,
+    FACT_MEMORY_S,
+    CountKey,
+    Counts,
+    Health,
+    Incident,
+)
 from broker.core.replica import Logged, ReplicaHealth
 from broker.core.snapshot import Snapshot, restore, restored_changes, take_snapshot
 from broker.core.words import Family, ProbeResult, State
@@ -122,8 +129,8 @@ def test_only_incidents_that_are_on_are_kept() -> None:
 
 
 def test_a_restored_circuit_is_news_with_the_state_it_is_in() -> None:
-    snapshot = taken(a_replica(failed("f", Family.CREDENTIAL)))
-    (change,) = restored_changes(snapshot)
+    after = restore(taken(a_replica(failed("f", Family.CREDENTIAL)))).view
+    (change,) = restored_changes(Health(), after, NOW)
     assert (change.scope, change.family) == (KEY, Family.CREDENTIAL)
     assert change.states == (State.CLOSED, State.OPEN)
 
@@ -132,5 +139,14 @@ def test_that_a_circuit_was_reopened_before_is_news_as_well() -> None:
     """Windows of upstreams begin at the reopening, also after a restart."""
     replica = a_replica(failed("f", Family.CREDENTIAL))
     fold(replica.confirmed, probed("p", ProbeResult.AUTHENTICATED), NOW + 1.0, 0.0)
-    (change,) = restored_changes(taken(replica, NOW + 2.0))
+    after = restore(taken(replica, NOW + 2.0)).view
+    (change,) = restored_changes(Health(), after, NOW + 2.0)
     assert change.states == (State.OPEN, State.RAMPING)
+
+
+def test_only_what_is_not_as_it_was_known_is_news() -> None:
+    before = a_replica(*(failed(family, family) for family in (Family.QUOTA, Family.LIMIT))).view
+    after = a_replica(*(failed(family, family) for family in (Family.QUOTA, Family.ACCESS))).view
+    opened, closed = restored_changes(before, after, NOW)
+    assert (opened.family, opened.states) == (Family.ACCESS, (State.CLOSED, State.OPEN))
+    assert (closed.family, closed.states) == (Family.LIMIT, (State.OPEN, State.CLOSED))

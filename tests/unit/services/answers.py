@@ -50,6 +50,7 @@ SPOKEN = Dialect(
     ErrorSites({_CODE: ((_CODE,),)}, (("message",),)),
     rules=(
         _rule("limit", Kind.RATE_LIMITED, ScopeKind.KEY_MODEL),
+        _rule("limit-of-all", Kind.RATE_LIMITED, ScopeKind.ACCOUNT_MODEL),
         _rule("no-money", Kind.QUOTA_EXHAUSTED, ScopeKind.ACCOUNT),
         _rule("no-money-today", Kind.QUOTA_EXHAUSTED, ScopeKind.ACCOUNT, window=QuotaWindow.DAY),
         _rule("bad-key", Kind.INVALID_CREDENTIAL, ScopeKind.KEY),
@@ -91,6 +92,8 @@ def said(code: str, status: int = 400, **headers: str) -> Outcome:
 OK = Outcome(http_status=200)
 INTERIM = replace(OK, interim=True, phase=Phase.MID_STREAM)
 LIMITED = said("limit", 429)
+ALL_LIMITED = said("limit-of-all", 429)
+"""A limit that the keys of an account share on a model."""
 EXHAUSTED = said("no-money", 402)
 BAD_KEY = said("bad-key", 401)
 WEAK_401 = Outcome(http_status=401)

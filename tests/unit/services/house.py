@@ -9,15 +9,18 @@ from itertools import count
 from typing import TypedDict, Unpack
 
 from broker.adapters.memory import (
+    MemoryAgreements,
     MemoryClaims,
     MemoryEventHistory,
     MemoryFactLog,
     MemoryKeyStore,
     MemoryLastGoodStore,
     MemoryMarkStore,
+    MemorySealedRows,
 )
 from broker.adapters.seal import AesSealer
-from broker.app.core import Core, World, wire
+from broker.app.core import Core, wire
+from broker.app.world import World
 from broker.core.circuit import Circuit
 from broker.core.denial import Denial, Target
 from broker.core.health import Counts
@@ -197,6 +200,7 @@ async def a_house(
     shared_claims = beside.core.world.claims if beside else MemoryClaims()
     log, meter, prober = FakeFactLog(shared_log, clock), FakeMeter(), FakeProber()
     source = FakeKeySource(keys or (beside.source.keys if beside else ()))
+    key_store, last_good = MemoryKeyStore(), MemoryLastGoodStore()
     world = World(
         replica=name,
         clock=clock,
@@ -205,9 +209,11 @@ async def a_house(
         log=log,
         claims=claims or shared_claims,
         mark_store=MemoryMarkStore(),
-        key_store=MemoryKeyStore(),
-        last_good=MemoryLastGoodStore(),
+        key_store=key_store,
+        last_good=last_good,
         sealer=AesSealer.of_keys(bytes(32)),
+        sealed_rows=MemorySealedRows(key_store, last_good),
+        agreements=MemoryAgreements(),
         history=MemoryEventHistory(),
         make_meter=lambda _models, _gauges: meter,
         secrets=(SECRET,),

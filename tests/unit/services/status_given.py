@@ -10,16 +10,19 @@ from typing import TypedDict, Unpack
 from prometheus_client import CollectorRegistry
 
 from broker.adapters.memory import (
+    MemoryAgreements,
     MemoryClaims,
     MemoryEventHistory,
     MemoryFactLog,
     MemoryLastGoodStore,
     MemoryMarkStore,
+    MemorySealedRows,
 )
 from broker.adapters.prometheus import PrometheusMeter
 from broker.adapters.seal import AesSealer
-from broker.app.core import Core, StoreView, Tenancy, World, wire
+from broker.app.core import Core, wire
 from broker.app.servicers import Servicers, make_servicers
+from broker.app.world import StoreView, Tenancy, World
 from broker.core.denial import Denial, Target
 from broker.core.facts import CallFailed
 from broker.core.key import Key, KeyLimits, KeySettings
@@ -32,7 +35,7 @@ from broker.core.verdicts.dialect import Dialect, ErrorSites, FreeProbe
 from broker.core.words import DenialReason, Evidence, Family, Kind, Provenance
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.key_store import StoredKey
-from broker.ports.sealer import Sealer
+from broker.ports.sealer import RotatingSealer
 from broker.services.acquisition import AcquireRequest, Grant
 from broker.services.administration import Administration
 from broker.services.clearing import Clearing
@@ -213,12 +216,12 @@ async def a_desk(
     *keys: Key,
     store: FakeKeyStore | None = None,
     tenancy: Tenancy | None = None,
-    sealer: Sealer | None = None,
+    sealer: RotatingSealer | None = None,
     broken: str = "",
 ) -> Desk:
     """A broker that has read these keys; `broken` is what is wrong with its database."""
     clock, source, prober = FakeClock(), FakeKeySource(keys), FakeProber()
-    store = store or FakeKeyStore()
+    store, last_good = store or FakeKeyStore(), MemoryLastGoodStore()
     world = World(
         replica="here",
         clock=clock,
@@ -228,8 +231,10 @@ async def a_desk(
         claims=MemoryClaims(),
         mark_store=MemoryMarkStore(),
         key_store=store,
-        last_good=MemoryLastGoodStore(),
+        last_good=last_good,
         sealer=sealer or AesSealer.of_keys(bytes(32)),
+        sealed_rows=MemorySealedRows(store, last_good),
+        agreements=MemoryAgreements(),
         history=MemoryEventHistory(),
         make_meter=partial(PrometheusMeter, CollectorRegistry(), clock),
         secrets=(b"signing",),

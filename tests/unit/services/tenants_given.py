@@ -1,7 +1,7 @@
 """A key store that fails as a test tells it to, and keys as operators give them."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from broker.adapters.memory import MemoryKeyStore
@@ -11,6 +11,8 @@ from broker.core.tenancy import TenantPolicy
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.key_store import (
     NOTHING_RESEALED,
+    FirstPolicies,
+    KeyNames,
     KeyStore,
     StoredKey,
     StoredRevision,
@@ -65,6 +67,12 @@ class FakeKeyStore:
 
     async def create(self, key: StoredKey, first_policy: TenantPolicy) -> None:
         await self._write(self.inner.create(key, first_policy))
+
+    async def create_all(self, keys: Sequence[StoredKey], first_policies: FirstPolicies) -> None:
+        await self._write(self.inner.create_all(keys, first_policies))
+
+    async def clashes(self, wanted: Collection[KeyNames]) -> Mapping[str, str]:
+        return await self._read(self.inner.clashes(wanted))
 
     async def update(
         self,

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.adapters.seal import ClosedSealer
-from broker.app.core import Tenancy
+from broker.app.world import Tenancy
 from broker.core.key import Key
 from broker.core.revisions import Stage
 from broker.core.words import Family, Provenance

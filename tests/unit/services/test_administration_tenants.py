@@ -3,7 +3,7 @@
 import pytest
 
 from broker.adapters.seal import ClosedSealer
-from broker.app.core import Tenancy
+from broker.app.world import Tenancy
 from broker.core.words import Family, LeaseState, ProbeResult
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.mark_store import MarkKind

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.app.core import Tenancy
+from broker.app.world import Tenancy
 from broker.core.key import KeySettings
 from broker.core.revisions import Stage
 from broker.core.secret import Secret

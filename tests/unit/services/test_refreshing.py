@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from broker.core.words import DenialReason, Family
 from broker.ports.key_source import SourceFault
+from broker.services.draining import LOOK_S
 from broker.services.retirement import RETIRE_AFTER_S
-from broker.services.rotating import LOOK_S
 from tests.unit.services.answers import BAD_KEY, GPT, LIMITED, MINI, NO_MODEL, OK, STRANGE
 from tests.unit.services.house import House, a_house
 from tests.unit.services.status_given import a_key, on_model, whole

@@ -2,7 +2,7 @@
 
 from broker.core.facts import RevisionRetired
 from broker.core.words import DenialReason, Family, LeaseState
-from broker.services.rotating import DRAIN_S, LOOK_S
+from broker.services.draining import DRAIN_S, LOOK_S
 from tests.unit.services.answers import BAD_KEY, LIMITED, MINI, OK
 from tests.unit.services.house import GATEWAY, House, a_house
 from tests.unit.services.rotation_given import NEW, OLD, held, read_again, restarted, rotated

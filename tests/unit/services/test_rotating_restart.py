@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 
 from broker.adapters.memory import MemoryLastGoodStore
-from broker.adapters.seal import AesSealer
-from broker.core.sealed import Binding, SealedSecret
-from broker.core.secret import Secret
-from broker.ports.errors import SealClosedError, StoreUnavailableError
+from broker.adapters.seal import AesSealer, ClosedSealer
+from broker.ports.errors import StoreUnavailableError
 from broker.ports.key_source import SourceFault
 from broker.ports.last_good import LastGood
 from broker.services.last_goods import FORGET_AFTER_S, REFRESH_S
@@ -55,18 +53,6 @@ class CountingStore(MemoryLastGoodStore):
     def _check(self) -> None:
         if self.is_down:
             raise StoreUnavailableError("the disk is full")
-
-
-class ClosedSealer:
-    """Has lost its key."""
-
-    fault = "seal.key is missing"
-
-    async def seal(self, secret: Secret, binding: Binding) -> SealedSecret:
-        raise SealClosedError(self.fault)
-
-    async def open(self, sealed: SealedSecret, binding: Binding) -> Secret:
-        raise SealClosedError(self.fault)
 
 
 async def kept(house: House) -> dict[str, str]:
@@ -236,7 +222,7 @@ async def test_a_store_that_cannot_be_read_at_the_start_is_read_later() -> None:
 
 async def test_without_a_sealing_key_nothing_is_kept_and_that_is_told() -> None:
     house = await worked()
-    again = await restarted(outfitted(house, sealer=ClosedSealer()), NEW)
+    again = await restarted(outfitted(house, sealer=ClosedSealer("seal.key is missing")), NEW)
     assert await served(again) == "new"
     await again.call(OK)
     await read_again(again)
@@ -292,7 +278,6 @@ class BrokenStore(CountingStore):
 async def test_a_bug_in_a_store_is_not_kept_quiet_and_stops_nothing() -> None:
     house = await stored_in(BrokenStore())
     await house.call(OK)
-    await house.core.refreshing.refresh()
     assert house.core.rotating.saving is not None
     await asyncio.wait({house.core.rotating.saving})
     with pytest.raises(RuntimeError, match="a bug"):

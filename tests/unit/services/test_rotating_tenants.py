@@ -8,7 +8,7 @@ from broker.core.secret import Secret
 from broker.core.tenancy import PolicyMode, TenantPolicy
 from broker.ports.errors import StoreUnavailableError
 from broker.ports.key_store import KeyStore, StoredKey, StoredRevision
-from broker.services.rotating import DRAIN_S
+from broker.services.draining import DRAIN_S
 from tests.unit.services.answers import BAD_KEY, OK
 from tests.unit.services.house import INCONCLUSIVE, REJECTED, House, a_house
 from tests.unit.services.rotation_given import held, read_again, restarted, saved

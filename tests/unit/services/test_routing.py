@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.app.core import Tenancy
+from broker.app.world import Tenancy
 from broker.core.denial import Denial, Target
 from broker.core.key import KeyLimits, KeySettings
 from broker.core.tenancy import PolicyMode

@@ -3,8 +3,8 @@
 from broker.core.facts import CircuitCleared
 from broker.core.scope import Upstream, upstream_scope
 from broker.core.words import DenialReason, Family, State
+from broker.services.draining import DRAIN_S
 from broker.services.health import MAX_STRANGERS
-from broker.services.rotating import DRAIN_S
 from tests.unit.services.answers import (
     BAD_KEY,
     FAULT,

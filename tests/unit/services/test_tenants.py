@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.app.core import Tenancy
+from broker.app.world import Tenancy
 from broker.core.revisions import HeldKey
 from broker.core.tenancy import PolicyMode
 from broker.ports.errors import StoreUnavailableError

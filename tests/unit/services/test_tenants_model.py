@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.app.core import Tenancy
+from broker.app.world import Tenancy
 from broker.core.key import KeyLimits, KeySettings
 from broker.core.secret import Secret
 from broker.core.tenancy import PolicyMode
