@@ -1,10 +1,14 @@
 """What all tests share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests import postgres
+
+# As root a PostgreSQL is started by a fork, in which gRPC's handlers crash now and then.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 
 @pytest.fixture(scope="session", autouse=True)

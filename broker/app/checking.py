@@ -9,6 +9,7 @@ from broker.adapters.aws import AwsClients
 from broker.adapters.http import HttpProber
 from broker.adapters.system import SystemClock
 from broker.app.sources import key_sources
+from broker.app.tenant_table import tenant_table_faults
 from broker.catalog import load_catalog
 from broker.config import Settings, configured_providers
 from broker.core.key import Key
@@ -50,6 +51,7 @@ class Checking:
         clock: Clock | None = None,
     ) -> None:
         """What the keywords give stands in for the real thing."""
+        self._settings = settings
         self.providers = configured_providers(settings, load_catalog())
         self._aws = AwsClients()
         self._sources = sources or key_sources(
@@ -59,7 +61,7 @@ class Checking:
         self._clock = clock or SystemClock()
 
     async def read(self) -> Reading:
-        """Read every source once; a source that cannot be read is a fault."""
+        """Read every source once; one that cannot be read is a fault, as is a table of tenants'."""
         keyring, faults = Keyring(self.providers), []
         for source in self._sources:
             try:
@@ -68,6 +70,7 @@ class Checking:
                 faults.append(SourceFault(source.name, str(error)))
             else:
                 faults += keyring.replace(source.name, snapshot).faults
+        faults += await tenant_table_faults(self._settings, self.providers)
         return Reading(tuple(keyring.keys()), tuple(faults))
 
     async def probe(self, keys: Sequence[Key]) -> AsyncGenerator[Checked, None]:

@@ -93,8 +93,8 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
     def known_models(provider: str) -> Collection[str] | None:
         return keyring.models.offered(provider) if provider in providers else None
 
-    meter = world.make_meter(known_models, take_gauges)
-    journal = Journal(world.history, meter, Tally(clock))
+    meter, is_shared = world.make_meter(known_models, take_gauges), world.changes is not None
+    journal = Journal(world.history, meter, Tally(clock), world.replica if is_shared else "")
     probing = Probing(keyring, health, marks, upstreams, world.prober, clock, meter)
     tokens = Tokens.of(world.secrets)
     choosing = Choosing(keyring, health, marks, pacing, random)
@@ -120,7 +120,7 @@ def wire(providers: Mapping[str, Provider], world: World) -> Core:
         journal=journal,
         clock=clock,
         replica=world.replica,
-        is_shared=world.changes is not None,
+        is_shared=is_shared,
     )
     seal.watch.listen(tenants.on_missed)
     routing = Routing(tenants, choosing, clock)

@@ -1,5 +1,6 @@
 """Opens the stores that the settings name, and joins the brokers that share them."""
 
+import json
 import time
 from pathlib import Path
 
@@ -91,7 +92,9 @@ async def _in_database(
         sealed_rows=sealed_rows,
         agreements=agreements,
         changes=changes,
-        copies=FileSourceCopies(copies, sealer, fingerprint) if copies else None,
+        copies=FileSourceCopies(copies, sealer, fingerprint, _asked_for(settings))
+        if copies
+        else None,
         lease_secrets=leases,
         fingerprint_secret=fingerprint,
         fault=lambda: database.fault,
@@ -118,6 +121,11 @@ async def _clock_of(database: Database) -> SystemClock:
         hint = "the clock was turned back: the broker goes on from what it logged last"
         log.warning("clock_turned_back", seconds=round(logged_at - begins_at, 1), hint=hint)
     return SystemClock(not_before=logged_at, begins_at=begins_at)
+
+
+def _asked_for(settings: Settings) -> str:
+    """Which keys remote sources give: a copy of others is none of these."""
+    return json.dumps([each.model_dump(mode="json") for each in settings.secrets_manager])
 
 
 def _password(settings: Settings) -> str | None:

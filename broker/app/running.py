@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import structlog
 
@@ -94,17 +95,19 @@ class App:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        if self.http_server is not None:
-            await self.http_server.close()
-        await self.core.refreshing.close()
-        if self.core.attending is not None:
-            await self.core.attending.close()
-        await self.core.probing.close()
-        await self.core.world.prober.close()
-        await self.core.health.close()
-        await self.core.rotating.close()
-        await self.core.following.close()
-        await self._close_stores()
+        core = self.core
+        async with AsyncExitStack() as last_first:  # whatever fails, the others end all the same
+            last_first.push_async_callback(self._close_stores)
+            last_first.push_async_callback(core.following.close)
+            last_first.push_async_callback(core.rotating.close)
+            last_first.push_async_callback(core.health.close)
+            last_first.push_async_callback(core.world.prober.close)
+            last_first.push_async_callback(core.probing.close)
+            if core.attending is not None:
+                last_first.push_async_callback(core.attending.close)
+            last_first.push_async_callback(core.refreshing.close)
+            if self.http_server is not None:
+                last_first.push_async_callback(self.http_server.close)
         if is_draining:
             log.info("stopped", replica=self.core.world.replica)
 

@@ -1,7 +1,8 @@
 """Tenants' keys in another system's table, beside those in the broker's own database."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from broker.adapters.mapped import (
@@ -18,28 +19,29 @@ from broker.adapters.seal import AesSealer
 from broker.app.errors import StartError
 from broker.app.stores import Stores
 from broker.config import Settings
+from broker.config.settings import variable
 from broker.config.stores import KEY_COLUMNS, MEMORY, TenantTableSetting
 from broker.core.provider import Provider
-from broker.ports.errors import StoreUnusableError
+from broker.ports.errors import StoreUnavailableError, StoreUnusableError
+from broker.ports.key_source import SourceFault
+
+NOBODY = ""
+"""Stands for a tenant where only the names of table and columns are tried."""
 
 
-def with_tenant_table(
+async def with_tenant_table(
     settings: Settings, providers: Mapping[str, Provider], replica: str, stores: Stores
 ) -> Stores:
     """The stores with the table that settings map, if they do, in the store of keys.
 
-    Raises StartError.
+    Raises StartError. That the table cannot be read is told and prevents no start: it may be away.
     """
     table = settings.tenant_table
     if table is None:
         return stores
-    try:
-        url, password = _url(settings, table)
-        shape = _shape(table, providers)
-        theirs = TheirTable.open(shape, url, replica, password=password)
-        rows = RowReader(theirs.shape, _cipher(table))
-    except StoreUnusableError as error:
-        raise StartError(str(error)) from None
+    theirs, rows = _open(settings, table, providers, replica)
+    with suppress(StoreUnavailableError):  # the log and the status tell of it
+        await theirs.of_tenant(NOBODY)
     vault = AesSealer.of_keys(secrets.token_bytes(32))
     keys = TheirKeys(theirs, rows, vault, stores.fingerprint_secret, stores.clock)
     store = MappedKeyStore(stores.key_store, keys)
@@ -50,6 +52,38 @@ def with_tenant_table(
 
     poll_s = table.poll_seconds
     return replace(stores, key_store=store, table=store, vault=vault, poll_s=poll_s, close=close)
+
+
+async def tenant_table_faults(
+    settings: Settings, providers: Mapping[str, Provider]
+) -> Sequence[SourceFault]:
+    """Why the table that settings map could not be read, if they do."""
+    if settings.tenant_table is None:
+        return ()
+    place = variable("tenant_table")
+    try:
+        theirs, _ = _open(settings, settings.tenant_table, providers, "")
+    except StartError as error:
+        return (SourceFault(place, str(error)),)
+    try:
+        await theirs.of_tenant(NOBODY)
+    except StoreUnavailableError as error:
+        return (SourceFault(place, str(error)),)
+    finally:
+        await theirs.close()
+    return ()
+
+
+def _open(
+    settings: Settings, table: TenantTableSetting, providers: Mapping[str, Provider], replica: str
+) -> tuple[TheirTable, RowReader]:
+    try:
+        cipher = _cipher(table)
+        url, password = _url(settings, table)
+        theirs = TheirTable.open(_shape(table, providers), url, replica, password=password)
+    except StoreUnusableError as error:
+        raise StartError(str(error)) from None
+    return theirs, RowReader(theirs.shape, cipher)
 
 
 def _shape(table: TenantTableSetting, providers: Mapping[str, Provider]) -> Shape:

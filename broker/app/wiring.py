@@ -62,7 +62,7 @@ async def build(
     try:
         if sources is None:
             sources = key_sources(settings, environ, providers, stores.fingerprint_secret, aws)
-        stores = with_tenant_table(settings, providers, replica, stores)
+        stores = await with_tenant_table(settings, providers, replica, stores)
         return _assemble(settings, catalog, providers, replica, stores, sources, prober)
     except BaseException:
         await stores.close()

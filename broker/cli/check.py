@@ -72,7 +72,8 @@ def check(
     if not done:
         whose = f"for {provider} " if provider else ""
         message = f"there are no keys {whose}to check: set {(provider or 'openai').upper()}_API_KEY"
-        raise CommandError(Exit.USAGE, f"{message}, or name a keys file")
+        message += ", or name a keys file, or secrets in KEYBROKER_SECRETS_MANAGER"
+        raise CommandError(Exit.USAGE, message)
     code = judged(((c.key.provider, c.probed.result.lower()) for c in done), require)
     if reading.faults and code is not Exit.REJECTED:
         count = len(reading.faults)

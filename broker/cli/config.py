@@ -1,6 +1,7 @@
 """`keybroker config`: the server's settings, and where each one comes from."""
 
 import asyncio
+import io
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -12,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 from broker.adapters.env.assignment import Assignment
 from broker.adapters.env.dotenv import read_dotenv
 from broker.adapters.env.variables import Variables
+from broker.adapters.structlog import configure_logging
 from broker.app.checking import Checking, Reading
 from broker.cli.exits import CommandError, Exit
 from broker.cli.framework import command, new_group
@@ -32,9 +34,11 @@ app = new_group("Check the server's settings, or print them with their origins."
 def check(out: Output) -> None:
     """Check the settings and the sources of keys.
 
-    Every fault is told at once. No provider is called: 'keybroker check' tests the keys.
+    Every fault is told at once, also of another system's table of tenants' keys. No provider is
+    called: 'keybroker check' tests the keys.
     """
     settings = settings_or_exit(os.environ)
+    configure_logging("error", stream=io.StringIO())  # each fault is told below, once
     checking = Checking(settings, server_variables(os.environ))
     reading = asyncio.run(_read(checking))
     for name in _unread(settings.env_file, checking.providers):

@@ -161,8 +161,11 @@ def _tell(out: Output, before: str, after: str) -> None:
 
 
 def _where(*, needs_file: bool = True) -> Where:
-    """The database of the settings; a file that is only looked at is not made."""
-    settings = settings_or_exit(os.environ)
+    """The database of the settings; a file that is only looked at is not made.
+
+    Who changes a schema need not hold the brokers' secrets.
+    """
+    settings = settings_or_exit(os.environ, is_to_serve=False)
     if settings.database == MEMORY:
         message = "the broker keeps nothing in a database: name one in KEYBROKER_DATABASE"
         raise CommandError(Exit.USAGE, message)

@@ -18,7 +18,11 @@ from keybroker.v1 import admin_pb2, event_pb2
 POLL_S: Final = 1.0
 """How often --follow asks; the API has no stream of events."""
 
-COLUMNS: Final = ("time", "kind", "about", "by", "message")
+OVERLAP_S: Final = 10
+"""How far --follow looks back: of brokers on one database, one may tell a little later."""
+
+COLUMNS: Final = ("time", "kind", "about", "by", "replica", "message")
+"""The replica is known where several share a database."""
 
 app = new_app()
 
@@ -69,10 +73,17 @@ def events(
     if session.out.is_json:
         session.out.json(page)
     elif page.events:
-        session.out.table(COLUMNS, (_row(event) for event in reversed(page.events)))
+        _show(session.out, page)
         tell_of_more(page, limit)
     else:
         note("Nothing of that kind happened.")
+
+
+def _show(out: Output, page: admin_pb2.ListEventsResponse) -> None:
+    rows = [_row(event) for event in reversed(page.events)]
+    replica = COLUMNS.index("replica")
+    shown = [n for n in range(len(COLUMNS)) if n != replica or any(row[n] for row in rows)]
+    out.table([COLUMNS[n] for n in shown], ([row[n] for n in shown] for row in rows))
 
 
 def _read(
@@ -89,9 +100,11 @@ def _followed(
 ) -> Iterator[event_pb2.Event]:
     """Each event once, in their order, for ever."""
     seen: set[str] = set()
+    begin = request.since.seconds
     if is_from_now:
         # From the newest one on: the broker's clock need not agree with this one.
-        seen = _mark(request, _read(session, request, 1))
+        _mark(request, _read(session, request, 1), begin)
+        seen = _mark(request, _read(session, request, 10_000), begin)
     is_away = None
     while True:
         try:
@@ -108,14 +121,16 @@ def _followed(
             for event in reversed(page.events):
                 if event.event_id not in seen:
                     yield event
-            seen = _mark(request, page) or seen
+            seen = _mark(request, page, begin) or seen
         time.sleep(POLL_S)
 
 
-def _mark(request: admin_pb2.ListEventsRequest, page: admin_pb2.ListEventsResponse) -> set[str]:
-    """Ask from the newest on, which may still get company; returns what was seen by then."""
-    if page.events:
-        request.since.CopyFrom(page.events[0].time)
+def _mark(
+    request: admin_pb2.ListEventsRequest, page: admin_pb2.ListEventsResponse, begin: int
+) -> set[str]:
+    """Ask from a little before the newest on, not before `begin`; returns what was seen by then."""
+    if page.events and (newest := page.events[0].time.seconds - OVERLAP_S) > begin:
+        request.since.FromSeconds(newest)
     return {event.event_id for event in page.events}
 
 
@@ -128,4 +143,5 @@ def _tell(out: Output, event: event_pb2.Event) -> None:
 
 def _row(event: event_pb2.Event) -> tuple[str, ...]:
     about = event.key_id or upstream_name(event.provider, event.model)
-    return (clock(event.time), event.kind, about, event.principal, event.message)
+    replica = event.attributes.get("replica", "")
+    return (clock(event.time), event.kind, about, event.principal, replica, event.message)

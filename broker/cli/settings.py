@@ -16,10 +16,10 @@ def server_variables(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in CLIENT_VARIABLES}
 
 
-def settings_or_exit(environ: Mapping[str, str]) -> Settings:
+def settings_or_exit(environ: Mapping[str, str], *, is_to_serve: bool = True) -> Settings:
     """The settings, or every fault of theirs and the exit code for that."""
     try:
-        return load_settings(server_variables(environ))
+        return load_settings(server_variables(environ), is_to_serve=is_to_serve)
     except (SettingsError, CatalogError) as error:
         for fault in error.faults:
             typer.echo(plain(fault), err=True)

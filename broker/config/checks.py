@@ -13,7 +13,9 @@ from broker.config.settings import Settings, variable
 from broker.config.stores import is_postgres
 
 
-def cross_faults(settings: Settings, broken: Collection[str] = ()) -> Iterator[str]:
+def cross_faults(
+    settings: Settings, broken: Collection[str] = (), *, is_to_serve: bool = True
+) -> Iterator[str]:
     """Every fault, as `NAME: problem; what to do`; `broken` settings stand at their defaults."""
     yield from _exposure_faults(settings, has_tokens=bool(settings.tokens) or "tokens" in broken)
     yield from _tls_faults(settings)
@@ -22,18 +24,21 @@ def cross_faults(settings: Settings, broken: Collection[str] = ()) -> Iterator[s
     yield from provider_faults(settings, load_catalog())
     yield from _boot_faults(settings)
     yield from _selector_faults(settings)
-    yield from _sharing_faults(settings)
+    if is_to_serve:
+        yield from _sharing_faults(settings, broken)
 
 
-def _sharing_faults(settings: Settings) -> Iterator[str]:
+def _sharing_faults(settings: Settings, broken: Collection[str]) -> Iterator[str]:
     """Brokers on one database need the same secrets, and none can make them for the others."""
     if not is_postgres(settings.database):
         return
     at = f"is needed with {variable('database')} in PostgreSQL, the same for all its brokers"
     for setting in ("lease_secrets", "fingerprint_secret"):
-        if not getattr(settings, setting):
+        if not getattr(settings, setting) and setting not in broken:
             yield f"{variable(setting)}: {at}; make one with: openssl rand -hex 32"
-    if settings.seal_key_file is None and not settings.seal_kms_keys:
+    if {"seal_key_file", "seal_kms_keys"}.isdisjoint(broken) and not (
+        settings.seal_key_file or settings.seal_kms_keys
+    ):
         yield (
             f"{variable('seal_key_file')}: {at}; make a file with: keybroker seal init FILE, or"
             f" set {variable('seal_kms_keys')}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from broker.config.settings import Settings, variable
 
@@ -26,7 +27,7 @@ def read_faults(error: ValidationError) -> Iterator[str]:
         setting, *path = fault["loc"]
         name = variable(str(setting))
         where = "".join(_step(step) for step in path)
-        yield f"{name}{where}: {_problem(fault['msg'])}; {_advice(str(setting))}"
+        yield f"{name}{where}: {_problem(fault)}; {_advice(str(setting))}"
 
 
 def _step(step: int | str) -> str:
@@ -36,8 +37,10 @@ def _step(step: int | str) -> str:
     return f".{step}" if _SHOWN.fullmatch(step) else ".?"
 
 
-def _problem(message: str) -> str:
-    message = message.removeprefix("Value error, ")
+def _problem(fault: ErrorDetails) -> str:
+    if fault["type"] == "extra_forbidden":
+        return "is no field here"
+    message = fault["msg"].removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 

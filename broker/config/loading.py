@@ -17,8 +17,11 @@ MAY_BE_EMPTY = frozenset({"http_listen", "daily_report"})
 """Settings for which an empty value means something; for all others it means unset."""
 
 
-def load_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings; raises SettingsError with everything that is wrong with them."""
+def load_settings(environ: Mapping[str, str], *, is_to_serve: bool = True) -> Settings:
+    """The settings; raises SettingsError with everything that is wrong with them.
+
+    Without `is_to_serve` the secrets that brokers on one database share may be missing.
+    """
     env_file = environ.get(variable("env_file"), "")
     faults: list[str] = []
     given = _in_file(env_file, faults) | _own(environ)
@@ -33,7 +36,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         broken |= {str(fault["loc"][0]) for fault in error.errors()}
         rest = {name: value for name, value in values.items() if name not in broken}
         settings = Settings.model_validate(rest)
-    faults += cross_faults(settings, broken)
+    faults += cross_faults(settings, broken, is_to_serve=is_to_serve)
     if faults:
         raise SettingsError(tuple(faults))
     return settings

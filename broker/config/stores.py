@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +24,7 @@ MEMORY: Final = "memory"
 _SQLITE: Final = "sqlite:///"
 _POSTGRES: Final = ("postgresql://", "postgres://")
 _KMS_KEY: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d+:key/[A-Za-z0-9-]{1,64}")
+_TAG: Final = re.compile(r"[^=]{1,128}=.{0,256}")
 _HAS_SCHEME: Final = re.compile(r"[a-z+]+://")
 
 
@@ -69,6 +71,12 @@ def check_kms_key(text: str) -> str:
     return text
 
 
+def _check_tag(text: str) -> str:
+    if not _TAG.fullmatch(text):
+        raise ValueError("is no tag: write it as key=value")
+    return text
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -84,7 +92,7 @@ class SecretSetting(_Table):
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
     prefix: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
-    tag: Annotated[str, StringConstraints(pattern=r"^[^=]{1,128}=.{0,256}$")] | None = None
+    tag: Annotated[str, AfterValidator(_check_tag)] | None = None
     provider: ProviderName | None = None
 
     @model_validator(mode="before")

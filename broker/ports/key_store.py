@@ -147,7 +147,10 @@ class KeyStore(Protocol):
         ...
 
     async def drop_revision(self, key_id: str, revision: str) -> None:
-        """Forget a revision and its secret; the last one of a key stays."""
+        """Forget a revision and its secret; the newest one of a key stays.
+
+        Who drops an older one may not know yet that another broker made it the newest again.
+        """
         ...
 
     async def note_authenticated(self, key_id: str, revision: str, at: float) -> None:

@@ -50,7 +50,7 @@ class Incidents:
             before, after = change.states
             if after in {State.RAMPING, State.CLOSED}:
                 self._healed(provider, key_id, change.at)
-            elif after is State.OPEN and before in {State.CLOSED, State.RAMPING}:
+            elif before in {State.CLOSED, State.RAMPING}:  # half-open where it was logged late
                 key = self.keyring.find(key_id)
                 if key is not None and key.revision == change.scope.revision:
                     self._rejected(provider, key.provenance, key_id, change.at)

@@ -31,7 +31,8 @@ async def join(
     if await agreements.put_first(FINGERPRINT_CHECK, own) != own:
         raise SecretsDifferError(
             "its fingerprint secret is not the one that names the revisions in this database: give"
-            " each broker on a database the same FINGERPRINT_SECRET, or this one another database"
+            " each broker on a database the same KEYBROKER_FINGERPRINT_SECRET, or this one another"
+            " database"
         )
     checks = [check_value(secret, "lease") for secret in lease_secrets]
     mine = json.dumps(checks)
@@ -41,8 +42,8 @@ async def join(
     if not set(checks) & _checks_of(agreed):
         raise SecretsDifferError(
             "none of its lease secrets is one of the other brokers on this database: give each"
-            " broker the same LEASE_SECRETS; to change them, add the new one to all brokers before"
-            " the old one goes"
+            " broker the same KEYBROKER_LEASE_SECRETS; to change them, add the new one to all"
+            " brokers before the old one goes"
         )
     await agreements.put(LEASE_CHECKS, mine)
 

@@ -27,6 +27,7 @@ from broker.core.verdicts.dialect import Dialect
 from broker.core.words import Kind, State
 from broker.ports.event_history import Event, EventHistory
 from broker.ports.meter import Meter
+from broker.services.elsewhere import is_objection
 from broker.services.spans import in_words
 from broker.services.tally import Tally
 
@@ -48,6 +49,8 @@ class Journal:
     history: EventHistory
     meter: Meter
     tally: Tally
+    replica: str = ""
+    """Who tells, where several brokers share one history."""
 
     def granted(self, lease: LeaseClaims) -> None:
         """Log one grant in GRANTS_PER_LINE; every trial."""
@@ -99,7 +102,7 @@ class Journal:
 
     def on_confirmed(self, logged: Logged, changes: list[Change], *, own: bool) -> None:
         """Tell of this replica's facts; those of others are told by others."""
-        if not own:
+        if not own or is_objection(logged.fact):  # that was told before
             return
         for change in changes:
             self._moved(logged.fact, change)
@@ -153,6 +156,7 @@ class Journal:
         attributes: dict[str, str] | None = None,
     ) -> None:
         """Keep an event and log it."""
+        by = {"replica": self.replica} if self.replica else {}
         event = Event(
             event_id=secrets.token_hex(8),
             at=at,
@@ -162,7 +166,7 @@ class Journal:
             key_id=key_id,
             model=model,
             principal=principal,
-            attributes=attributes or {},
+            attributes=(attributes or {}) | by,
         )
         self.history.record(event)
         log.info(kind, provider=provider, key_id=key_id, model=model, detail=message)
@@ -182,7 +186,7 @@ class Journal:
             _event_kind(fact, change),
             scope.provider,
             change.at,
-            _story(change),
+            _epitaph(change) if isinstance(fact, RevisionRetired) else _story(change),
             key_id=scope.key_id,
             model=scope.model,
             principal=_who(fact, change),
@@ -210,7 +214,8 @@ def _event_kind(fact: Fact, change: Change) -> str:
         return "quarantine_confirmed" if before is State.OPEN else "circuit_opened"
     if isinstance(fact, RevisionRetired):
         return "revision_retired"
-    if after is State.OPEN and before is not State.OPEN:
+    is_late = after is State.HALF_OPEN and before in {State.CLOSED, State.RAMPING}
+    if is_late or (after is State.OPEN and before is not State.OPEN):
         return "circuit_opened"
     if after is State.RAMPING and before is not State.RAMPING:
         return "circuit_reopened"
@@ -228,6 +233,14 @@ def _story(change: Change) -> str:
     of = [] if change.cause == Kind.UNKNOWN else [change.cause]
     of += [f"revision {change.scope.revision}"] if change.scope.revision else []
     return f"{subject}{model}: {word}, {before} to {after}" + (f" ({', '.join(of)})" if of else "")
+
+
+def _epitaph(change: Change) -> str:
+    """What a retired revision leaves is no healing: its key may never have been unwell."""
+    word = FAMILIES[change.family].pool_state.replace("_", " ")
+    scope = change.scope
+    word += f" on {scope.model}" * bool(scope.model)
+    return f"{scope.key_id}: revision {scope.revision}, which was {word}, is not in use any more"
 
 
 def _attributes(change: Change) -> dict[str, str]:

@@ -167,12 +167,14 @@ class Keyring:
             del self._source_of[held.key.key_id]
             self._let_go(held.key.key_id)
         for key in refreshed.added:
-            older = reading.previous.get(key.key_id)
-            fallback = [Revision(older, is_previous=True)] if older else []
-            self._put(HeldKey.loaded([Revision(key), *fallback]))
+            self._put(HeldKey.loaded([Revision(key)]))
             self._source_of[key.key_id] = source
         for _, key in refreshed.changed:
             self._put(given[key.key_id].declaring(key))
+        for key_id, older in reading.previous.items():  # also where the source tells of it late
+            held = self._held[key_id]
+            if len(held.revisions) == 1 and not held.revisions[0].is_proven:
+                self._put(held.beside(Revision(older, is_previous=True)))
         for provider in {key.provider for key in (*before, *refreshed.added)}:
             self.models.configure(provider, self.keys(provider))
         return refreshed

@@ -42,6 +42,8 @@ FOR_OPERATORS = {
     "KEY_DUPLICATE",
     "KEY_SOURCE_OWNED",
     "SEALED",
+    "SEALING_KEY_MISSING",
+    "IMPORT_TOO_LARGE",
 }
 """Reasons that no call of LeaseService has."""
 

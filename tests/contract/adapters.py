@@ -62,7 +62,6 @@ FACT_LOGS: Mapping[str, MakeFactLog] = {
 }
 
 CHANGE_FEEDS: Mapping[str, Callable[[], AbstractAsyncContextManager[FeedRig]]] = {
-    "memory": shared_rigs.memory_feed,
     "postgresql": shared_rigs.postgresql_feed,
 }
 

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
 
-from broker.adapters.memory import MemoryChangeFeed
 from broker.adapters.sql import SqlMarkStore, SqlSharedFactLog
 from broker.adapters.sql.change_feed import SqlChangeFeed
 from broker.core.facts import Fact
@@ -58,21 +57,10 @@ async def log_of_two(clock: Clock) -> AsyncIterator[LogOfTwo]:
 
 @dataclass(frozen=True, slots=True)
 class FeedRig:
-    """A feed, and what another broker does to a mark; `hears` says whether the feed can know."""
+    """A feed, and what another broker does to a mark."""
 
     feed: ChangeFeed
-    hears: bool
     change: Callable[[], Awaitable[None]]
-
-
-@asynccontextmanager
-async def memory_feed() -> AsyncIterator[FeedRig]:
-    """The feed of a broker that is alone."""
-
-    async def change() -> None:
-        """There is no other."""
-
-    yield FeedRig(MemoryChangeFeed(), hears=False, change=change)
 
 
 @asynccontextmanager
@@ -85,5 +73,5 @@ async def postgresql_feed() -> AsyncIterator[FeedRig]:
             await SqlMarkStore(database).put(mark)
 
         feed = SqlChangeFeed(url)
-        yield FeedRig(feed, hears=True, change=change)
+        yield FeedRig(feed, change)
         await feed.close()

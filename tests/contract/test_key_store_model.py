@@ -81,7 +81,7 @@ class Model:
     def change(self, verb: str, key_id: str, name: str) -> None:
         if verb == "note":
             self.accepted[key_id].add(name)
-        elif len(self.revisions[key_id]) > 1:
+        elif name != self.revisions[key_id][0]:
             self.revisions[key_id].remove(name)
             self.accepted[key_id].discard(name)
 

@@ -83,11 +83,19 @@ async def test_a_revision_of_another_key_of_the_pool_is_refused(store: KeyStore)
     assert await store.key("acme/2") == key("acme/2", "cc")
 
 
-async def test_a_dropped_revision_is_gone_and_the_last_one_stays(store: KeyStore) -> None:
+async def test_a_dropped_revision_is_gone_and_the_newest_one_stays(store: KeyStore) -> None:
     await create(store, key("acme/1", "cc", "bb", "aa"))
-    for name in ("bb", "unknown", "cc", "aa"):
+    for name in ("bb", "unknown", "cc", "aa", "cc"):
         await store.drop_revision("acme/1", name)
-    assert (await kept(store, "acme/1")).revisions == (revision("aa"),)
+    assert (await kept(store, "acme/1")).revisions == (revision("cc"),)
+
+
+async def test_a_revision_that_became_the_newest_again_is_not_dropped(store: KeyStore) -> None:
+    """Another broker may still want to drop it, since it drained there."""
+    await create(store, key("acme/1", "bb", "aa"))
+    await store.add_revision("acme/1", revision("aa", START + 2))
+    await store.drop_revision("acme/1", "aa")
+    assert await names_of(store, "acme/1") == ["aa", "bb"]
 
 
 async def test_what_authenticated_is_remembered_of_its_revision_only(store: KeyStore) -> None:

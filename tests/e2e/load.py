@@ -20,6 +20,13 @@ from tests.integration.edge.conftest import info_of
 RATE = 100.0
 """Acquires a second, each with its report."""
 
+MEDIAN_S = 0.1
+PROMPT_S = 1.0
+"""Within this a caller is told what there is, whatever happens to the database."""
+
+BUSY_S = 1.0
+"""What a busy machine may add to the slowest of many calls."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -152,6 +159,25 @@ def at_the_latest(times: Sequence[float], share: float) -> float:
     """The time within which this share of them ended."""
     ordered = sorted(times)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def nobody_failed(ended: Mapping[str, Ended], *groups: str) -> None:
+    """Every caller of these groups was served, and soon: all but those on a busy machine."""
+    for name in groups:
+        group = ended[name]
+        assert group.failed == 0, (name, group.causes)
+        assert group.served > 0, name
+        assert at_the_latest(group.took_s, 0.5) < MEDIAN_S, name
+        assert max(group.took_s) < PROMPT_S + BUSY_S, name
+
+
+def all_were_told_soon(ended: Ended) -> None:
+    """Of tenants whom nobody knows none was served on a guess; each was told to come again."""
+    assert ended.failed > 0
+    for cause in ended.causes:
+        assert cause.startswith("UNAVAILABLE: STORE_UNAVAILABLE: "), cause
+    assert at_the_latest(ended.failed_s, 0.9) < PROMPT_S
+    assert max(ended.failed_s) < PROMPT_S + BUSY_S
 
 
 def memory_of(broker: Broker) -> int:

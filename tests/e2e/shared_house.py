@@ -74,7 +74,7 @@ async def _database(url: str) -> AsyncIterator[str]:
         yield new
 
 
-async def set_up(world: SharedHouse, **settings: str) -> Broker:
+async def set_up(world: SharedHouse, name: str = "one") -> Broker:
     """A broker with system keys, and with tenants at hand of whom some have keys of their own."""
     house = world.house
     house.write_env(
@@ -82,7 +82,7 @@ async def set_up(world: SharedHouse, **settings: str) -> Broker:
         OPENAI_API_KEY_2=house.issue("s2"),
         GROQ_API_KEY=house.issue("g1", "groq"),
     )
-    broker = await world.start(**settings)
+    broker = await world.start(name)
     await broker.says("boot_probe_done")
     for tenant in (*AT_HAND, "other"):
         await broker.create(tenant, house.issue(tenant), f"{tenant}-1")

@@ -33,12 +33,15 @@ LEFT_S: Final = 60.0
 class FileSourceCopies:
     """Files `<source>.copy` that nobody else may read; what is in them is sealed all the same.
 
-    The seal binds a file to its source: put in another's place it does not open. How old it is
-    stands inside.
+    The seal binds a file to its source, and to what the source was asked for (`of`): put in
+    another's place, or asked for other keys, it does not open. How old it is stands inside.
     """
 
-    def __init__(self, folder: Path, sealer: Sealer, fingerprint_secret: bytes) -> None:
+    def __init__(
+        self, folder: Path, sealer: Sealer, fingerprint_secret: bytes, of: str = ""
+    ) -> None:
         self._folder = folder
+        self._of = of
         self._sealer = sealer
         self._fingerprint_secret = fingerprint_secret
 
@@ -52,7 +55,7 @@ class FileSourceCopies:
         if data is None:
             return None
         try:
-            text = await self._sealer.open(_sealed(data), _binding(source))
+            text = await self._sealer.open(_sealed(data), self._binding(source))
             copy = copy_of(text.reveal(), source, self._fingerprint_secret)
         except SealKeyMissingError:
             raise SealKeyMissingError(f"{path} was sealed by a key that is not at hand") from None
@@ -66,7 +69,7 @@ class FileSourceCopies:
     async def put(self, copy: SourceCopy) -> None:
         """Seal a copy and put it in place of the source's earlier one."""
         path, text = self._path(copy.source), text_of(copy, self._fingerprint_secret)
-        sealed = await self._sealer.seal(Secret(text), _binding(copy.source))
+        sealed = await self._sealer.seal(Secret(text), self._binding(copy.source))
         try:
             await asyncio.to_thread(_replace, path, _data(sealed))
         except OSError as error:
@@ -75,10 +78,9 @@ class FileSourceCopies:
     def _path(self, source: str) -> Path:
         return self._folder / f"{quote(source, safe='')}.copy"
 
-
-def _binding(source: str) -> Binding:
-    """What a copy is bound to: no key has this provider, whose name is none."""
-    return Binding("", "", "copy of", source)
+    def _binding(self, source: str) -> Binding:
+        """What a copy is bound to: no key has this provider, whose name is none."""
+        return Binding("", "", "copy of", source, self._of)
 
 
 def _data(sealed: SealedSecret) -> bytes:

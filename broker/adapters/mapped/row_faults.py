@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Final
 
 import structlog
@@ -37,7 +38,7 @@ class RowFaults:
 
     def shown(self) -> tuple[str, ...]:
         """One sentence each, the newest first, as many as a status shows."""
-        every = [fault for faults in reversed(self._of.values()) for fault in faults]
-        told = [f"{self._source}, {row}: {message}" for row, message in every[:MAX_SHOWN]]
-        more = len(every) - len(told)
+        newest = islice(chain.from_iterable(reversed(self._of.values())), MAX_SHOWN)
+        told = [f"{self._source}, {row}: {message}" for row, message in newest]
+        more = sum(map(len, self._of.values())) - len(told)
         return (*told, *([f"{self._source}: {more} more rows cannot be used"] if more else []))

@@ -28,6 +28,11 @@ Row = Mapping[str, Any]
 PREFIX: Final = "table."
 """What ids begin with that the broker makes of a tenant and a provider."""
 
+_OTHERS: Final = (
+    "is found with rows of another name, which are not used: see that the column holds the name"
+    " alone, without spaces behind it, and that a query asks for :tenant"
+)
+
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[!-~]+")
 
@@ -81,19 +86,22 @@ class RowReader:
         self._decrypt = decrypt
 
     def read(self, tenant: str, rows: Sequence[Row]) -> Found:
-        """The keys among `rows`; those that are another tenant's are left out.
+        """The keys among `rows`; those that are another tenant's are never used.
 
-        A database may compare names more loosely than the broker does.
+        A database may compare names more loosely than the broker does, or a query forget to. What
+        such rows are about is served from nowhere else either: nobody can tell what was meant.
         """
         if len(rows) > MAX_ROWS:
-            return self._too_many(tenant, rows)
+            return self._too_many(tenant)
         keys: list[TheirKey] = []
         providers: set[str] = set()
+        doubtful: set[str] = set()
         faults: list[tuple[str, str]] = []
         for row in rows:
-            if not _is_of(row, tenant):
-                continue
             provider = self._shape.provider(row["provider"])
+            if not _is_of(row, tenant):
+                doubtful |= {provider} if provider is not None else set()
+                continue
             if provider is None:
                 faults.append((_named(tenant, row), "names a provider that is not configured"))
                 continue
@@ -104,7 +112,10 @@ class RowReader:
             if fault:
                 faults.append((key.key_id if key is not None else _named(tenant, row), fault))
         unique, doubles = _unique(keys)
-        return Found(unique, frozenset(providers), (*faults, *doubles))
+        if doubtful:
+            faults.append((f"tenant {tenant!r}", _OTHERS))
+        closed = _closed(tenant, doubtful - providers)
+        return Found((*unique, *closed), frozenset(providers | doubtful), (*faults, *doubles))
 
     def _key(self, tenant: str, provider: str, row: Row) -> tuple[TheirKey | None, str]:
         """A row's key, None where it is not in use, and what is wrong with it."""
@@ -141,12 +152,16 @@ class RowReader:
             raise ValueError("has a secret that is also its id, tenant or account")
         return Secret(text)
 
-    def _too_many(self, tenant: str, rows: Sequence[Row]) -> Found:
-        """None is believed, and none of the providers served from elsewhere."""
-        named = {self._shape.provider(row["provider"]) for row in rows if _is_of(row, tenant)}
-        providers = frozenset(name for name in named if name is not None)
-        keys = tuple(TheirKey(made_id(tenant, name), name) for name in sorted(providers))
-        return Found(keys, providers, ((f"tenant {tenant!r}", f"has more than {MAX_ROWS} rows"),))
+    def _too_many(self, tenant: str) -> Found:
+        """None is believed, and nothing served from elsewhere: what was not read may be of any."""
+        known = frozenset(self._shape.known)
+        many = f"has more than {MAX_ROWS} rows"
+        return Found(_closed(tenant, known), known, ((f"tenant {tenant!r}", many),))
+
+
+def _closed(tenant: str, providers: Collection[str]) -> tuple[TheirKey, ...]:
+    """A key without a secret for each provider."""
+    return tuple(TheirKey(made_id(tenant, name), name) for name in sorted(providers))
 
 
 def _told(column: str, read: Any, cell: object) -> Any:  # noqa: ANN401 - a cell's value, of any type

@@ -6,7 +6,7 @@ from typing import Final
 
 from broker.adapters.mapped.cells import text_of
 from broker.adapters.mapped.remembered import Remembered
-from broker.adapters.mapped.rows import Found, RowReader, TheirKey, tenant_in
+from broker.adapters.mapped.rows import PREFIX, Found, RowReader, TheirKey, tenant_in
 from broker.adapters.mapped.table import TheirTable
 from broker.core.sealed import Binding
 from broker.core.secret import Secret
@@ -104,7 +104,8 @@ class TheirKeys:
     async def in_the_way(self, wanted: KeyNames) -> str:
         """The key that has the id or the secret of a new one of the broker's; "" for none."""
         keys = (await self.of(wanted.tenant)).keys
-        if any(key.key_id == wanted.key_id for key in keys):
+        is_made = wanted.key_id.startswith(PREFIX)  # it may be another tenant's, not met yet
+        if is_made or any(key.key_id == wanted.key_id for key in keys):
             return wanted.key_id
         for key in keys:
             is_same_pool = key.provider == wanted.provider and key.secret is not None

@@ -1,7 +1,6 @@
 """State of one process, gone when it ends: for `database = memory`, and for tests."""
 
 from broker.adapters.memory.agreements import MemoryAgreements
-from broker.adapters.memory.changes import MemoryChangeFeed
 from broker.adapters.memory.claims import MemoryClaims
 from broker.adapters.memory.event_history import MemoryEventHistory
 from broker.adapters.memory.fact_log import MemoryFactLog
@@ -12,7 +11,6 @@ from broker.adapters.memory.sealed_rows import MemorySealedRows
 
 __all__ = [
     "MemoryAgreements",
-    "MemoryChangeFeed",
     "MemoryClaims",
     "MemoryEventHistory",
     "MemoryFactLog",

@@ -123,13 +123,12 @@ class MemoryKeyStore:
         return True
 
     async def drop_revision(self, key_id: str, revision: str) -> None:
-        """Forget a revision, unless it is the last one."""
+        """Forget a revision, unless it is the newest."""
         key = self._keys.get(key_id)
-        if key is None:
-            return
-        rest = tuple(kept for kept in key.revisions if kept.revision != revision)
-        if rest:
-            self._keys[key_id] = replace(key, revisions=rest)
+        if key is not None:
+            newest, *older = key.revisions
+            rest = (kept for kept in older if kept.revision != revision)
+            self._keys[key_id] = replace(key, revisions=(newest, *rest))
 
     async def note_authenticated(self, key_id: str, revision: str, at: float) -> None:
         """Remember that the provider accepted a revision."""

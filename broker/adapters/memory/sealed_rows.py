@@ -7,6 +7,7 @@ from heapq import nsmallest
 from sys import maxsize
 
 from broker.core.sealed import Binding
+from broker.core.tenancy import PolicyMode, TenantPolicy
 from broker.ports.key_store import KeyStore
 from broker.ports.last_good import LastGoodStore
 from broker.ports.sealed_rows import Dropped, Resealed, RowName, SealedRow
@@ -74,10 +75,14 @@ class MemorySealedRows:
             await self._last_good.remove(name.key_id)
             return False
         key = await self._keys.key(name.key_id)
-        if key is not None and len(key.revisions) == 1:
-            return await self._keys.delete(name.key_id)
-        await self._keys.drop_revision(name.key_id, name.revision)
-        return False
+        if key is None:
+            return False
+        rest = tuple(kept for kept in key.revisions if kept.revision != name.revision)
+        await self._keys.delete(name.key_id)
+        if rest:  # the newest of them, too, may be what is dropped; the policy there is stays
+            policy = TenantPolicy(key.tenant, key.provider, PolicyMode.TENANT_ONLY)
+            await self._keys.create(replace(key, revisions=rest), policy)
+        return not rest
 
     async def _rows(self) -> list[SealedRow]:
         rows = [

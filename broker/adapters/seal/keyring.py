@@ -178,7 +178,11 @@ class SealingKeyring:
             self._file_fault = str(error)
         else:
             if self._file and keys is None and (self._keys or not self._services):
-                self._file_fault = wording.missing(self._file, self._sealed_by, self._may_make)
+                self._file_fault = (
+                    wording.went_missing(self._file, self.current)
+                    if self.current in self._keys
+                    else wording.missing(self._file, self._sealed_by, self._may_make)
+                )
             wrappers = [AesKeyWrapper(key) for key in keys or ()]
             self._in_file = tuple(wrapper.key_id for wrapper in wrappers)
             self._take(wrappers)

@@ -74,6 +74,15 @@ def no_longer_holds(file: KeyFile, key_id: str) -> str:
     )
 
 
+def went_missing(file: KeyFile, key_id: str) -> str:
+    """The file is gone, and the key that seals lives in this process alone."""
+    return (
+        f"{file.path} is missing, and key {key_id}, which seals, with it: put it back before the"
+        " broker ends, or make another with 'keybroker seal init', and take that with 'keybroker"
+        " seal rotate --to'."
+    )
+
+
 def made_by_hand(file: KeyFile | None) -> str:
     """No key can be made by this broker."""
     if file is None:

@@ -105,19 +105,24 @@ def _triggers(connection: Connection) -> Finding:
 
 
 def _rights(connection: Connection) -> Finding:
-    lacking = []
-    for table in METADATA.sorted_tables:
-        for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-            query = text("SELECT has_table_privilege(:name, :privilege)")
-            if not connection.scalar(query, {"name": table.name, "privilege": right}):
-                lacking.append(f"{right} on {table.name}")
+    lacking: list[str] = []
+    for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        query = text("SELECT has_table_privilege(:name, :privilege)")
+        tables = [
+            table.name
+            for table in METADATA.sorted_tables
+            if not connection.scalar(query, {"name": table.name, "privilege": right})
+        ]
+        if tables:
+            is_all = len(tables) == len(METADATA.tables)
+            lacking.append(f"{right} on {'all tables' if is_all else ', '.join(tables)}")
     sequences = text(
         "SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema()"
         " AND NOT has_sequence_privilege(format('%I.%I', schemaname, sequencename), 'USAGE')"
         " ORDER BY sequencename"
     )
     lacking += [f"USAGE on {name}" for name in connection.scalars(sequences)]
-    fault = f"the user lacks {', '.join(lacking)}: grant it" if lacking else ""
+    fault = f"the user lacks {'; '.join(lacking)}: grant it" if lacking else ""
     return Finding("rights", "the user may read and write all tables", fault)
 
 

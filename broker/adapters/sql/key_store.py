@@ -173,17 +173,15 @@ class SqlKeyStore:
         return await self._database.write(write)
 
     async def drop_revision(self, key_id: str, revision: str) -> None:
-        """Forget a revision, unless it is the last one."""
+        """Forget a revision, unless it is the newest."""
         others = KEY_REVISIONS.alias()
-        has_others = select(others.c.key_id).where(
-            others.c.key_id == key_id, others.c.revision != revision
-        )
+        newer = select(others.c.key_id).where(others.c.key_id == key_id, others.c.rank > _R.rank)
         drop = delete(KEY_REVISIONS).where(
-            _R.key_id == key_id, _R.revision == revision, has_others.exists()
+            _R.key_id == key_id, _R.revision == revision, newer.exists()
         )
 
         def write(connection: Connection) -> None:
-            _lock(connection, key_id)  # else two that drop the last two at once leave none
+            _lock(connection, key_id)  # another broker may make it the newest at this moment
             connection.execute(drop)
 
         await self._database.write(write)

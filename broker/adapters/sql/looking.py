@@ -26,15 +26,18 @@ PRUNE_EVERY_S = 30.0
 
 _PRUNED_AT_ONCE = 10_000
 
-_NOW = """
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
-       extract(epoch FROM clock_timestamp())::float8
+_LOOK = """
+SELECT now.snapshot::text, now.at, new.topic, new.name
+FROM (
+    SELECT pg_current_snapshot() AS snapshot, extract(epoch FROM clock_timestamp())::float8 AS at
+) AS now
+LEFT JOIN changes AS new
+    ON new.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
+    AND NOT pg_visible_in_snapshot(new.xid, %(before)s::pg_snapshot)
+ORDER BY new.number
 """
-
-_CHANGES = """
-SELECT number, xid::text::bigint, topic, name FROM changes WHERE xid >= %s::text::xid8
-ORDER BY number
-"""
+"""What is seen now and was not `before`: however long a transaction of anybody's is under way, of
+the changes made meanwhile each is told once."""
 
 _ENDS = "SELECT provider, position, at FROM log_heads"
 
@@ -60,26 +63,22 @@ class Look:
 class Looking:
     """One reader of the changes, who begins with its first look.
 
-    All transactions before `_horizon` had ended by the last look, and were seen whole. Of later
-    ones, changes in `_seen` were.
+    All transactions before `_horizon` had ended by the last look.
     """
 
+    _snapshot: str | None = None
     _horizon: int = 0
-    _seen: frozenset[int] = frozenset()
     _looked_at: float = 0.0
     _horizons: deque[tuple[float, int]] = field(default_factory=deque)
 
     def look(self, connection: Connection) -> Look:
         """What changed since the last look; nothing at the first one. Raises psycopg.Error."""
-        # The horizon first: what ends between this and the next statement is seen by both looks.
-        ((horizon, now),) = connection.execute(_NOW).fetchall()
-        is_first = not self._looked_at
+        rows = connection.execute(_LOOK, {"before": self._snapshot}).fetchall()
+        snapshot, now, *_ = rows[0]
+        horizon, is_first = int(snapshot.partition(":")[0]), self._snapshot is None
         is_doubtful = horizon < self._horizon or now - self._looked_at > MAX_GAP_S
-        since = horizon if is_first or is_doubtful else self._horizon
-        rows = connection.execute(_CHANGES, [str(since)]).fetchall()
-        new = [(topic, name) for number, _, topic, name in rows if number not in self._seen]
-        self._seen = frozenset(number for number, xid, _, _ in rows if xid >= horizon)
-        self._horizon, self._looked_at = horizon, now
+        new = [(topic, name) for _, _, topic, name in rows if topic is not None]
+        self._snapshot, self._horizon, self._looked_at = snapshot, horizon, now
         ends = {
             provider: End(position, at)
             for provider, position, at in connection.execute(_ENDS).fetchall()

@@ -6,7 +6,10 @@ import psycopg
 
 from broker.adapters.sql.postgres_connection import TimeUpError
 
-_GRANT: Final = "the user may not do this: give it the rights on the database's tables"
+_GRANT: Final = (
+    "the user may not do this: give it the rights on the tables that 'keybroker db check' names;"
+    " the schema is changed by its owner"
+)
 _REFUSED: Final = "user or password is refused: look at the URL, the password and pg_hba.conf"
 _READ_ONLY: Final = "it is read-only: name the primary server, or end what made it read-only"
 _FULL: Final = "its server takes no more connections: raise max_connections, or end others"

@@ -260,3 +260,10 @@ async def test_writers_that_race_leave_one_whole_copy(folder: Path) -> None:
     await asyncio.gather(*(copies_in(folder).put(copy) for copy in made))
     assert await copies_in(folder).get(NAME) in made
     assert files_in(folder) == ["secrets-manager.copy"]
+
+
+async def test_a_copy_of_what_was_asked_for_before_is_refused(folder: Path) -> None:
+    sealer = AesSealer.of_keys(bytes(32))
+    await FileSourceCopies(folder, sealer, NAMES, of="teams/*").put(COPY)
+    with pytest.raises(SealBrokenError):
+        await FileSourceCopies(folder, sealer, NAMES, of="keybroker/*").get(NAME)

@@ -82,3 +82,11 @@ async def test_while_their_database_is_away_who_is_at_hand_is_served(theirs: The
         assert "too old to be used: table keys" in told
         await theirs.do("ALTER TABLE elsewhere RENAME TO keys")
         assert await leased(app) == "sk-one"
+
+
+async def test_a_table_that_cannot_be_read_is_told_from_the_start(theirs: Theirs) -> None:
+    async with a_broker(theirs, FakeClock()) as app:
+        table = app.core.world.table
+        assert table is not None
+        (fault,) = table.faults
+        assert fault.startswith("table keys: ")

@@ -43,7 +43,7 @@ async def test_names_that_differ_in_case_are_different_tenants(theirs: Theirs) -
     await theirs.do(f"CREATE TABLE keys (tenant TEXT {collation}, provider TEXT, secret TEXT)")
     await theirs.do("INSERT INTO keys VALUES ('ACME', 'openai', 'sk-one')")
     async with reading(theirs) as given:
-        assert await given.secrets("acme") == {}
+        assert not any((await given.secrets("acme")).values())
         assert list((await given.secrets("ACME")).values()) == ["sk-one"]
 
 
@@ -214,6 +214,17 @@ async def test_nothing_of_theirs_is_changed_and_nothing_taken_from_them(theirs: 
         assert await store.clashes([names]) == {"mine": "one"}
         await store.create(key("mine"), POLICY)
         assert await store.delete("mine")
+
+
+async def test_an_id_as_it_is_made_of_another_tenants_row_is_not_to_be_had(theirs: Theirs) -> None:
+    await theirs.do(PLAIN)
+    await theirs.do("INSERT INTO keys VALUES ('one', 'acme', 'openai', 'sk-one')")
+    async with reading(theirs) as given:
+        (made,) = await given.secrets("acme")
+        names = KeyNames(made, "other", "openai", ("r",))
+        assert await given.store.clashes([names]) == {made: made}
+        with pytest.raises(KeyTakenError):
+            await given.store.create(key(made, tenant="other"), POLICY)
 
 
 async def test_a_key_that_stands_in_both_is_the_brokers_own(theirs: Theirs) -> None:

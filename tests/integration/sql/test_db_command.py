@@ -16,7 +16,6 @@ from tests.unit.cli.conftest import Keybroker, bare, keybroker
 
 __all__ = ["bare", "keybroker"]
 
-SECRET = "a secret of at least thirty-two bytes"
 OLDER = revisions()[-2]
 
 Use: TypeAlias = Callable[[str], None]
@@ -24,10 +23,7 @@ Use: TypeAlias = Callable[[str], None]
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    """Have the settings name a database."""
-    for name in ("LEASE_SECRETS", "FINGERPRINT_SECRET"):
-        monkeypatch.setenv(f"KEYBROKER_{name}", SECRET)
-    monkeypatch.setenv("KEYBROKER_SEAL_KEY_FILE", "seal.key")
+    """Have the settings name a database, and no secret of the brokers on it."""
     return lambda url: monkeypatch.setenv("KEYBROKER_DATABASE", url)
 
 

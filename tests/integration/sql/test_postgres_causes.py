@@ -39,7 +39,13 @@ def run(connection: Connection, statement: str) -> None:
         ("53200", "its server's memory ran out"),
         ("53300", "its server takes no more connections: raise max_connections, or end others"),
         ("25006", "it is read-only: name the primary server, or end what made it read-only"),
-        ("42501", "the user may not do this: give it the rights on the database's tables"),
+        (
+            "42501",
+            (
+                "the user may not do this: give it the rights on the tables that 'keybroker db"
+                " check' names; the schema is changed by its owner"
+            ),
+        ),
         ("42P01", "its tables are not as this version knows them: run 'keybroker db check'"),
         ("57014", "its server does not answer in time"),
         ("57P01", "its server was shut down or restarted"),

@@ -225,7 +225,7 @@ async def test_a_check_names_the_rights_that_are_missing() -> None:
             await execute(SQL("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO clerk"), url)
             theirs = f"postgresql://clerk:{password}@{url.rpartition('@')[2]}"
             (found,) = faults(theirs)
-            assert "rights: the user lacks UPDATE on agreements, DELETE on agreements" in found
+            assert "rights: the user lacks UPDATE on all tables; DELETE on all tables" in found
             assert "USAGE on events_number_seq: grant it" in found
             await execute(SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM clerk"), url)
 

@@ -62,7 +62,7 @@ async def test_every_change_of_a_tenant_s_names_the_tenant(watched: Watched) -> 
         keys.put_policy(replace(POLICY, set_by="bob")),
         keys.add_revision("acme/1", a_revision("new")),
         keys.note_authenticated("acme/1", "new", 2.0),
-        keys.drop_revision("acme/1", "new"),
+        keys.drop_revision("acme/1", "revision of acme/1"),
         keys.update("acme/1", a_key("acme/1").settings, 2.0),
         keys.delete("acme/1"),
     ):
@@ -148,3 +148,11 @@ async def test_a_change_carries_the_transaction_that_made_it(watched: Watched) -
         SQL("SELECT xid::text FROM changes WHERE topic = 'agreements'"), watched.url
     )
     assert told == [row]
+
+
+@pytest.mark.parametrize("table", ["keys, key_revisions", "tenant_policies", "marks", "agreements"])
+async def test_a_table_that_is_emptied_at_once_changes_everything(
+    watched: Watched, table: str
+) -> None:
+    await watched.does(f"TRUNCATE {table}")
+    assert await watched.told() == {("everything", "")}

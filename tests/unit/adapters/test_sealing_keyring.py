@@ -61,6 +61,17 @@ async def test_a_key_that_was_put_into_the_file_opens_without_a_restart(file: Ke
     assert (await keyring.seal(SECRET, HERE)).sealed_by == elsewhere.sealed_by
 
 
+async def test_a_file_that_goes_names_the_key_that_seals_now(file: KeyFile) -> None:
+    keyring = await load_sealer(file, frozenset())
+    first, made = keyring.current, await keyring.make()
+    keyring.use(made)
+    await keyring.settle(frozenset({first}))
+    file.path.unlink()
+    await keyring.refresh()
+    assert f"key {made}, which seals, with it" in keyring.trouble
+    assert first not in keyring.trouble
+
+
 async def test_a_closed_sealer_opens_when_the_right_file_is_put_back(file: KeyFile) -> None:
     sealed = await (await load_sealer(file, frozenset())).seal(SECRET, HERE)
     right = file.path.read_text()

@@ -58,17 +58,45 @@ def test_followed_events_come_once_each_and_over_a_restart(
     broker.on(
         "ListEvents",
         admin_pb2.ListEventsResponse(events=[an_event("0")]),
-        admin_pb2.ListEventsResponse(events=[an_event("1"), an_event("0")]),
+        admin_pb2.ListEventsResponse(events=[an_event("0"), an_event("old", -5)]),
+        admin_pb2.ListEventsResponse(events=[an_event("1"), an_event("0"), an_event("old", -5)]),
         Fault(grpc.StatusCode.UNAVAILABLE, "gone"),
         Fault(grpc.StatusCode.UNAVAILABLE, "gone"),
         admin_pb2.ListEventsResponse(events=[an_event("2"), an_event("1")]),
-        admin_pb2.ListEventsResponse(events=[an_event("3", 1), an_event("2")]),
+        admin_pb2.ListEventsResponse(
+            events=[an_event("3", 1), an_event("2"), an_event("late", -3)]
+        ),
     )
     result = keybroker("events", "-f", "--format", "json")
     assert result.code == Exit.INTERRUPTED
-    assert [event["event_id"] for event in result.lines] == ["1", "2", "3"]
+    assert [event["event_id"] for event in result.lines] == ["1", "2", "late", "3"]
     assert result.err.count("waiting for it") == 1
 
 
 def test_following_a_broker_that_was_never_there_fails(keybroker: Keybroker) -> None:
     assert keybroker("events", "-f", "--address", "127.0.0.1:9").code == Exit.UNREACHABLE
+
+
+def test_following_since_a_time_tells_nothing_from_before(
+    keybroker: Keybroker, broker: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps = iter(range(2))
+
+    def nap(_: float) -> None:
+        if next(naps, None) is None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", nap)
+    broker.on("ListEvents", admin_pb2.ListEventsResponse(events=[an_event("1", 2)]))
+    keybroker("events", "-f", "--since", "2030-03-17T17:46:41Z")
+    asked = [request.since.ToJsonString() for request in broker.requests("ListEvents")]
+    assert set(asked) == {"2030-03-17T17:46:41Z"}
+
+
+def test_events_name_the_replica_where_several_tell(keybroker: Keybroker, broker: Scripted) -> None:
+    one, other = an_event("1"), an_event("2", 5)
+    one.attributes["replica"], other.attributes["replica"] = "east-1", "east-2"
+    broker.on("ListEvents", admin_pb2.ListEventsResponse(events=[other, one]))
+    head, *lines = keybroker("events").out.splitlines()
+    assert head.split() == ["TIME", "KIND", "ABOUT", "BY", "REPLICA", "MESSAGE"]
+    assert ["east-1" in lines[0], "east-2" in lines[1]] == [True, True]

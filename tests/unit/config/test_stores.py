@@ -74,6 +74,20 @@ def test_brokers_on_one_database_must_be_given_their_common_secrets() -> None:
     ]
 
 
+def test_a_common_secret_that_is_wrong_is_not_told_as_missing_too() -> None:
+    given = SHARED | {"LEASE_SECRETS": "short"}
+    [fault] = faults_of(DATABASE="postgresql://broker@db/keybroker", **given)
+    assert fault.startswith("KEYBROKER_LEASE_SECRETS[0]: is shorter than 32 bytes")
+
+
+def test_a_fault_in_a_selector_says_what_would_do() -> None:
+    faults = faults_of(SECRETS_MANAGER='[{"tag": "team"}, {"name": "a", "region": "b"}]')
+    assert [fault.partition(";")[0] for fault in faults] == [
+        "KEYBROKER_SECRETS_MANAGER[0].tag: is no tag: write it as key=value",
+        "KEYBROKER_SECRETS_MANAGER[1].region: is no field here",
+    ]
+
+
 def test_a_kms_key_stands_in_for_the_sealing_keys_file() -> None:
     given = SHARED | {
         "SEAL_KMS_KEYS": "arn:aws:kms:eu-west-1:1:key/a,arn:aws:kms:eu-west-1:1:key/b"

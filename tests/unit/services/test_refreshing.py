@@ -135,7 +135,7 @@ async def test_the_end_of_faults_is_told_when_none_is_left() -> None:
     assert len(await house.events("source_mended")) == 1
 
 
-async def test_a_message_about_a_secret_names_its_revision_and_says_when_it_is_well_again() -> None:
+async def test_a_message_about_a_secret_names_its_revision_and_says_when_that_is_gone() -> None:
     house = await a_house(KEY)
     await house.call(BAD_KEY)
     await house.has_keys(replace(KEY, revision="new"))
@@ -145,7 +145,7 @@ async def test_a_message_about_a_secret_names_its_revision_and_says_when_it_is_w
         f"{KEY.key_id}: quarantined, closed to open (INVALID_CREDENTIAL, revision {KEY.revision})"
     )
     assert told["revision_retired"] == (
-        f"{KEY.key_id}: quarantined no longer, open to closed (revision {KEY.revision})"
+        f"{KEY.key_id}: revision {KEY.revision}, which was quarantined, is not in use any more"
     )
 
 

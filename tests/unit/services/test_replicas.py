@@ -213,6 +213,18 @@ async def test_a_fact_that_waited_is_as_old_as_it_is() -> None:
     assert view(here) == view(there)
 
 
+async def test_a_key_that_died_while_the_log_was_away_for_long_is_told_of_as_any_other() -> None:
+    here, _ = await fleet()
+    here.log.is_down = True
+    await here.call(BAD_KEY)
+    here.clock.advance(600)
+    here.log.is_down = False
+    await here.tick()
+    (event,) = await here.events("circuit_opened")
+    assert (event.key_id, event.attributes["from"]) == ("k", "closed")
+    assert len(await here.events("incident_opened")) == 1
+
+
 async def test_replicas_that_both_heard_converge_when_the_log_is_back() -> None:
     here, there = await fleet()
     leases = [await here.lease() for _ in range(4)]

@@ -57,6 +57,27 @@ async def test_a_start_on_a_bogus_secret_costs_no_call() -> None:
     assert await told(house, *REVISION) == ["revision_rejected", "revision_adopted"]
 
 
+async def test_a_bogus_secret_falls_back_on_one_before_that_the_source_tells_of_late() -> None:
+    source = RemoteSource(NEW)
+    house = await started(REJECTED, AUTHENTICATED, source=source)
+    await house.call(BAD_KEY)
+    await house.probe()
+    assert await house.refused() is DenialReason.QUARANTINED
+    source.previous = (OLD,)
+    await read_again(house)
+    await house.probe()
+    assert await served(house) == OLD.revision
+
+
+async def test_a_secret_that_was_accepted_is_given_none_before_it_any_more() -> None:
+    source = RemoteSource(NEW)
+    house = await started(AUTHENTICATED, source=source)
+    await house.call(OK)
+    source.previous = (OLD,)
+    await read_again(house)
+    assert house.core.keyring.revision("k", OLD.revision) is None
+
+
 async def test_a_start_on_a_right_secret_asks_nothing_about_the_one_before() -> None:
     house = await started(AUTHENTICATED)
     assert await served(house) == "new"

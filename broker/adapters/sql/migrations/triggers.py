@@ -64,6 +64,16 @@ BEGIN
 END $$
 """
 
+_TELL_EVERYTHING = """
+CREATE FUNCTION keybroker_tell_everything() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO changes (topic, name, xid, at) VALUES
+        ('everything', '', pg_current_xact_id(), extract(epoch FROM clock_timestamp()));
+    PERFORM pg_notify('keybroker', '');
+    RETURN NULL;
+END $$
+"""
+
 _TELL_FACTS = """
 CREATE FUNCTION keybroker_tell_facts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -76,13 +86,15 @@ END $$
 _FUNCTIONS = {
     "keybroker_tell_tenants": _TELL_TENANTS,
     "keybroker_tell_topic": _TELL_TOPIC,
+    "keybroker_tell_everything": _TELL_EVERYTHING,
     "keybroker_tell_facts": _TELL_FACTS,
 }
 
 
 def names() -> list[str]:
     """All triggers there are."""
-    return [*(_name(table, event) for table in _TOPICS for event in _EVENTS), _FACTS]
+    events = (*_EVENTS, "TRUNCATE")
+    return [*(_name(table, event) for table in _TOPICS for event in events), _FACTS]
 
 
 def make() -> None:
@@ -93,6 +105,7 @@ def make() -> None:
         for event, tables in _EVENTS.items():
             called = "tenants()" if topic == "tenant" else f"topic('{topic}')"
             _make_trigger(table, event, tables, called)
+        _make_trigger(table, "TRUNCATE", "", "everything()")
     _make_trigger("facts", "INSERT", _EVENTS["INSERT"], "facts()")
 
 

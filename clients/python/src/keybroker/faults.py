@@ -44,6 +44,7 @@ BY_REASON: Final[Mapping[str, type[BrokerError]]] = MappingProxyType(
         "KEY_UNUSABLE": KeyUnusableError,
         "DRAINING": BrokerUnavailable,
         "STORE_UNAVAILABLE": BrokerUnavailable,
+        "SOURCE_STALE": BrokerUnavailable,
         "INTERNAL": InternalError,
     }
 )

@@ -76,7 +76,9 @@ class Event(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The rest, by kind: `family`, `from`, `to`, `reason`, `until`, `rule`."""
+        """The rest, by kind: `family`, `from`, `to`, `reason`, `until`, `rule`. Where brokers share one
+        database, `replica` is the one that tells.
+        """
 
     def __init__(
         self,
