@@ -16,9 +16,7 @@ log = structlog.get_logger("keybroker")
 
 MOVED = "its file was moved or deleted: put it back, and restart"
 
-UNSURE = (
-    "the connection to it broke while it committed: look at what was kept before trying again"
-)
+UNSURE = "the connection to it broke while it committed: look at what was kept before trying again"
 
 CONFLICT = "another broker changes the same rows of the database: try again"
 

@@ -48,7 +48,9 @@ async def read(
         if cipher_key_file is not None:
             setting["cipher_key_file"] = str(cipher_key_file)
         settings = Settings(database="memory", tenant_table=setting)
-        stores = await with_tenant_table(settings, PROVIDERS, "here", in_memory(settings, FakeClock()))
+        stores = await with_tenant_table(
+            settings, PROVIDERS, "here", in_memory(settings, FakeClock())
+        )
         assert stores.vault is not None
         try:
             record = await stores.key_store.tenant("acme")
