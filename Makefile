@@ -60,10 +60,10 @@ serve: setup ## Run the server.
 demo: setup ## Play an outage on this machine, and its recovery, in about a minute.
 	@$(BIN)/keybroker demo
 
-# What computes runs side by side; what has deadlines, processes and servers of its own, one by one.
+# For two cores: the first tests compute, the others mostly wait for processes and deadlines.
 test: setup contract ## Run the tests; they must cover every branch of broker/core.
-	$(BIN)/pytest -n $(or $(WORKERS),2) tests/unit tests/contract tests/client --cov
-	$(BIN)/pytest tests/integration tests/e2e
+	$(BIN)/pytest -n 2 tests/unit tests/contract tests/client --cov
+	$(BIN)/pytest -n 3 --dist loadfile tests/integration tests/e2e
 
 check: format lint types contract proto-check stubs locks test ## Run everything that CI runs.
 

@@ -35,6 +35,9 @@ from broker.ports.errors import StoreUnavailableError, StoreUnusableError
 from broker.ports.fact_log import FactLog
 from broker.services.joining import SecretsDifferError, join
 
+START_S = 10.0
+"""How long the database may take for one thing while nobody waits for answers yet."""
+
 CLOCK_SLACK_S = 5.0
 """Less than this the clock may lag behind the log without a word."""
 
@@ -47,7 +50,9 @@ async def open_stores(settings: Settings, replica: str, clock: Clock | None) -> 
         return in_memory(settings, clock or SystemClock())
     location = database_path(settings.database) or settings.database
     try:
-        database = await Database.open(location, replica, password=_password(settings))
+        database = await Database.open(
+            location, replica, password=_password(settings), deadline_s=START_S
+        )
     except (StoreUnusableError, StoreUnavailableError) as error:
         raise StartError(str(error)) from None
     try:
@@ -98,6 +103,7 @@ async def _in_database(
         lease_secrets=leases,
         fingerprint_secret=fingerprint,
         fault=lambda: database.fault,
+        hurry=database.hurry,
         close=close,
     )
 

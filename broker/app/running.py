@@ -8,6 +8,7 @@ import structlog
 
 from broker.app.core import Core
 from broker.app.errors import StartError
+from broker.app.stores import Stores
 from broker.config import Settings
 from broker.config.forms import parse_address
 from broker.config.settings import variable
@@ -31,14 +32,14 @@ class App:
         core: Core,
         grpc_server: GrpcServer,
         http_server: HttpServer | None,
-        close_stores: Callable[[], Awaitable[None]],
+        stores: Stores,
     ) -> None:
         self.core = core
         self.grpc_server = grpc_server
         self.http_server = http_server
         self.is_serving = False
         self._settings = settings
-        self._close_stores = close_stores
+        self._stores = stores
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -68,6 +69,7 @@ class App:
             self._loops = [asyncio.create_task(self._keep_probing())]
             await core.deciding.wait()
             self._warn()
+            self._stores.hurry()
             await self._show_health()
             await self.grpc_server.start(
                 parse_address(settings.grpc_listen), variable("grpc_listen")
@@ -97,7 +99,7 @@ class App:
         await asyncio.gather(*self._loops, return_exceptions=True)
         core = self.core
         async with AsyncExitStack() as last_first:  # whatever fails, the others end all the same
-            last_first.push_async_callback(self._close_stores)
+            last_first.push_async_callback(self._stores.close)
             last_first.push_async_callback(core.following.close)
             last_first.push_async_callback(core.rotating.close)
             last_first.push_async_callback(core.health.close)

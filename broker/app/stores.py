@@ -41,7 +41,7 @@ class Stores:
     `fault` says what is wrong with the database, "" while it works. There are `changes` to hear of
     where several brokers share it, and `copies` of remote sources where the settings say so. Where
     `key_store` reads another system's `table` too, `vault` opens what is in it, and it is looked at
-    every `poll_s`.
+    every `poll_s`. Call `hurry` when callers come who wait for answers.
     """
 
     kind: str
@@ -62,6 +62,7 @@ class Stores:
     table: MappedKeyStore | None = None
     vault: Sealer | None = None
     poll_s: float = inf
+    hurry: Callable[[], None] = lambda: None
     close: Callable[[], Awaitable[None]] = _nothing
 
 

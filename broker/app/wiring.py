@@ -138,7 +138,7 @@ def _assemble(
     if settings.http_listen:
         api = HttpApi(registry, servicers.show_status, lambda: app.not_ready, tokens)
         http_server = HttpServer(api.app(), (tls.cert, tls.key) if tls else None)
-    app = App(settings, core, grpc_server, http_server, stores.close)
+    app = App(settings, core, grpc_server, http_server, stores)
     return app
 
 

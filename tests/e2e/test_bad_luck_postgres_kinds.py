@@ -110,7 +110,8 @@ async def test_a_database_that_is_slow_by_5_s_or_silent_fails_no_lease_of_tenant
             harm(world.proxy)
             await asyncio.sleep(STAYS_S / 2)
             assert re.search("does not answer|did not answer", await change(world, broker))
-            assert await told(broker) == "its server does not answer in time"
+            # What is told is what was found last: an answer that did not come, or a cut commit.
+            assert re.search("not answer in time|while it committed", await told(broker))
             await asyncio.sleep(STAYS_S / 2)
             during = load.lap()
             world.proxy.heal()

@@ -5,6 +5,7 @@ import random
 from dataclasses import dataclass, field
 
 import grpc
+import pytest
 
 from broker.adapters.keyfiles import KeyFile, Purpose
 from broker.adapters.seal import AesSealer
@@ -26,7 +27,7 @@ KILLS = 10
 MAX_KILLS = 5 * KILLS
 """One of them must come while some rows are sealed anew and others are not."""
 
-OTHERS = 600
+OTHERS = 1500
 """Rows of tenants that are seldom asked for: a rotation is under way for a while."""
 
 
@@ -117,6 +118,7 @@ def sealed_by(house: House) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.timeout(150)
 async def test_a_rotation_killed_anywhere_under_traffic_loses_nothing_and_comes_to_its_end(
     house: House,
 ) -> None:
@@ -140,7 +142,7 @@ async def test_a_rotation_killed_anywhere_under_traffic_loses_nothing_and_comes_
     assert current not in first
     verified = await keybroker("seal", "verify", cwd=house.folder, env=at(broker))
     assert (verified.code, verified.out[:16]) == (0, "Everything opens")
-    for number in range(OTHERS):
+    for number in all_of_us.chance.sample(range(OTHERS), 300):
         assert await leased(broker, f"other-{number}") == secret_of(number)
     for tenant in TENANTS:
         assert await leased(broker, tenant) in all_of_us.secrets[tenant]

@@ -124,7 +124,7 @@ async def test_a_broker_killed_in_the_middle_of_writes_harms_the_other_by_nothin
                 ]
                 await asyncio.sleep(0.5)
                 await one.kill()
-                assert sum(await asyncio.gather(*writers)) > 10
+                assert sum(await asyncio.gather(*writers)) > 0
                 await can_change(world, two, [f"w{round_}-{place}" for place in range(8)])
             ended = load.lap()
         for name, group in ended.items():

@@ -91,6 +91,10 @@ class Database:
         """What is wrong with the database as the last calls found it, "" while it works."""
         return self._writing.fault or self._reading.fault
 
+    def hurry(self) -> None:
+        """From now on callers wait no longer than DEADLINE_S: there are some."""
+        self._deadline_s = DEADLINE_S
+
     async def read(self, work: Callable[[Connection], T], *, within_s: float | None = None) -> T:
         """Do `work` on a connection in one transaction that only reads.
 

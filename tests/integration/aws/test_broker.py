@@ -56,7 +56,6 @@ def settings_of(*selectors: SecretSetting) -> Settings:
 async def test_a_broker_starts_on_secrets_follows_them_and_logs_none_of_them(prefix: str) -> None:
     output = io.StringIO()
     configure_logging("debug", stream=output)
-    structlog.configure(cache_logger_on_first_use=False)  # other tests' loggers are these
     vault = Vault()
     vault.put(f"{prefix}openai", json.dumps({"secret": f"{CANARY}-1", "weight": 2}))
     settings = settings_of(SecretSetting(prefix=prefix))
