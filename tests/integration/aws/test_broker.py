@@ -96,6 +96,7 @@ def test_the_command_that_checks_the_configuration_reads_it_too(
     monkeypatch.setenv("KEYBROKER_SECRETS_MANAGER", f"{prefix}*")
     monkeypatch.setenv("KEYBROKER_ENV_FILE", os.devnull)
     monkeypatch.setenv("KEYBROKER_DATABASE", "memory")
+    monkeypatch.delenv("KEYBROKER_CORPUS", raising=False)  # the tests' own
     Vault().put(f"{prefix}openai", f"{CANARY}-1")
     assert run(["config", "check", "--format", "json"]) == 0
     assert "openai/default" in json.loads(capsys.readouterr().out)["keys"]
